@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a context switch saves, for C++ and for assembly.
+//
+// A switched-out context is a stack pointer and an fs base. Everything else lies on its stack, lowest address first:
+//   +0 mxcsr (4 bytes)  +4 x87 control word (2 bytes, 2 of padding)  +8 r15  +16 r14  +24 r13  +32 r12  +40 rbx  +48 rbp  +56 rip
+// The fs base is kept here and never read back from the CPU: reading costs as much as a tenth of the switch.
+#pragma once
+
+#define WEFT_CONTEXT_SP 0
+#define WEFT_CONTEXT_FS 8
+#define WEFT_FRAME_SIZE 64
+
+#ifndef __ASSEMBLER__
+#include <cstddef>
+
+namespace weft {
+
+struct Context {
+  void* sp;  // of the frame pictured above
+  void* fs;  // thread pointer of the TLS block that goes with this stack
+};
+
+static_assert(offsetof(Context, sp) == WEFT_CONTEXT_SP);
+static_assert(offsetof(Context, fs) == WEFT_CONTEXT_FS);
+
+// The frame of a context that has not run yet: it starts at `rip` with r12 as its argument.
+struct Frame {
+  unsigned mxcsr;
+  unsigned short x87;
+  unsigned short padding;
+  void *r15, *r14, *r13, *r12, *rbx, *rbp;
+  void* rip;
+};
+static_assert(sizeof(Frame) == WEFT_FRAME_SIZE);
+
+}  // namespace weft
+
+extern "C" {
+// Saves the running context in *from and goes on in *to. Returns when somebody switches back. Async-signal-safe.
+void weft_switch(weft::Context* from, const weft::Context* to);
+
+// Entry point of a new context: calls weft_coroutine_main(r12), which does not return. The unwinder stops here.
+void weft_context_entry();
+void weft_coroutine_main(void* argument);
+
+// Saves the running context in *save, sets *flag to 1, wakes a futex waiter of it and ends the kernel thread without touching
+// the stack again: another kernel thread may be running on it by then. Returns in that other kernel thread.
+void weft_park_and_leave(weft::Context* save, int* flag);
+
+// Loads an fs base; the caller says what it is, nothing is read back.
+void weft_load_fs(void* fs);
+
+// 1 where the kernel lets user code write fs (FSGSBASE); 0: arch_prctl is used instead. Set once before the first switch.
+extern unsigned char weft_has_fsgsbase;
+}
+#endif

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// A coroutine: what a thread of the program has become. Also the table of all of them.
+//
+// Coroutines live in chunks that are never unmapped or moved, so a pointer to one stays readable for ever; ids are never reused.
+// Its TLS block and stack are kept with it when it ends and are used again by the next coroutine that takes the slot.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "asm/context.h"
+#include "sched/lock.h"
+#include "sched/timers.h"
+#include "sched/wait.h"
+
+namespace weft {
+
+struct Carrier;
+struct Worker;
+
+enum class State : uint8_t {
+  free,      // in the pool or never used
+  ready,     // in a run queue, an inbox, or about to be put there
+  running,   // on a carrier
+  parked,    // in no run queue; a waker will make it ready
+  blocked,   // in the kernel on its carrier, whose worker went on
+  finished,  // its end is reached; kept until it is joined
+};
+
+// What a coroutine waits for; the inspector's word and the rescuer's criterion.
+enum class WaitKind : uint8_t { none, fd_read, fd_write, poll, lock, condition, sleep, join, futex, semaphore, barrier, once, region, signal };
+
+struct Coroutine {
+  Context context;
+  Carrier* carrier;             // set by whoever switches to it, before the switch
+  Coroutine* next;              // link of the one queue it is in
+  Waiter waiter;
+  Timer timer;
+  Worker* last_worker;          // where it ran last
+
+  std::atomic<State> state;
+  std::atomic<uint8_t> wait_kind;  // WaitKind
+  bool pinned;                  // its carrier runs nothing else
+  bool rescued;                 // the monitor has looked at this wait already
+  int32_t wait_fd;
+  const void* wait_object;
+  uint64_t since;               // start of this wait; written only where the monitor may want it
+
+  uint32_t id;
+  int32_t tid;                  // in the TCB and for gettid(): above every pid
+  uint32_t budget;              // woven calls that may still succeed before others get their turn
+  uint32_t region_depth;
+
+  // the thread it stands for
+  void* (*start)(void*);
+  void* argument;
+  void* result;
+  std::atomic<uint8_t> ending;  // bits below
+  uint8_t native_style;         // C11 start routine: result is an int
+  uint8_t cancel_state;         // PTHREAD_CANCEL_ENABLE or DISABLE
+  uint8_t cancel_type;
+  std::atomic<uint8_t> cancel_pending;
+  uint64_t signal_mask;         // own thread only, but read by senders
+  std::atomic<uint64_t> signals_pending;
+  Lock signal_lock;             // guards signal_info
+  void* signal_info;            // queued siginfo of this coroutine, newest first
+  char name[16];
+
+  // its memory
+  char* stack_low;              // lowest usable byte, above the guard
+  uint64_t stack_size;          // from there to the end of the TCB; what the program asked for
+  uint64_t guard_size;
+  void* tcb;
+  void* supplied_stack;         // the program's own (pthread_attr_setstack), else null
+  uint64_t supplied_size;
+  char* saved_low;              // stack_low, stack_size of the block while a supplied stack is used
+  uint64_t saved_size;
+
+  static constexpr uint8_t kDetached = 1;
+  static constexpr uint8_t kFinished = 2;
+  static constexpr uint8_t kJoined = 4;
+};
+
+// All of them, finished and free ones too, for the monitor, fork and the inspector. Index below coroutine_slots().
+Coroutine* coroutine_at(uint32_t index);
+uint32_t coroutine_slots();
+
+// The coroutine of a pthread_t, null if it is a native thread's.
+Coroutine* coroutine_of(unsigned long pthread);
+
+struct SpawnAttributes {
+  uint64_t stack_size = 0;       // bytes; 0: the default
+  uint64_t guard_size = 4096;
+  void* stack = nullptr;         // the program's own: lowest address
+  bool detached = false;
+  bool c11 = false;
+  const uint64_t* signal_mask = nullptr;  // null: the creator's
+};
+
+// Makes a coroutine and lets it run. 0, or EAGAIN/ENOMEM as pthread_create says them. *pthread is set before it can run.
+int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const SpawnAttributes& attributes);
+
+// Ends the running coroutine after its destructors; does not return. Own thread only.
+[[noreturn]] void finish_current(void* result);
+
+// Join of a coroutine by a coroutine or guest: 0, EDEADLK, EINVAL (detached or being joined), ETIMEDOUT, or EINTR when a
+// cancellation is to be acted on. `deadline` kNever: no limit; 0: EBUSY at once where it has not ended.
+int join(Coroutine* target, void** result, uint64_t deadline);
+int detach(Coroutine* target);
+
+// Puts back a coroutine whose thread is over and joined.
+void release(Coroutine* coroutine);
+
+// Number of coroutines that have not ended, and a guest's wait until there is none (main's pthread_exit).
+uint32_t live_coroutines();
+
+}  // namespace weft

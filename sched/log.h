@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log: one line a write(2), to descriptor 2 or WEFT_LOG's file, never to descriptor 1. Async-signal-safe.
+#pragma once
+
+#include <cstdarg>
+
+namespace weft {
+
+enum class Level { error, warn, info, debug };
+
+void log_init();
+bool log_enabled(Level level);
+// A line with the prefix "weft: ". Formats: %s %d %u %lu %lx %p %c %%.
+[[gnu::format(printf, 2, 3)]] void log(Level level, const char* format, ...);
+// The same line only once in a process, whatever its arguments.
+[[gnu::format(printf, 3, 4)]] void log_once(bool* said, Level level, const char* format, ...);
+
+// A small printf into a buffer, without allocation, locale or locks. Returns the length.
+unsigned format_line(char* buffer, unsigned size, const char* format, va_list arguments);
+
+// A broken invariant of weft's own: says it, shows the coroutine table, aborts.
+[[noreturn, gnu::format(printf, 3, 4)]] void check_failed(const char* file, int line, const char* format, ...);
+#define WEFT_CHECK(condition, ...) \
+  do { \
+    if (!(condition)) [[unlikely]] \
+      ::weft::check_failed(__FILE__, __LINE__, __VA_ARGS__); \
+  } while (0)
+
+}  // namespace weft

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The poller: turns "this descriptor is readable" into "this coroutine is ready".
+//
+// One EPOLL_CTL_ADD, edge-triggered, at the first EAGAIN of a descriptor's life, none per wait. For each descriptor and direction
+// there is a counter of events and the counter's value when the descriptor was last seen drained: it is worth trying iff they
+// differ. A reader takes the counter before its try and parks only if it has not moved since, compared under the
+// descriptor's lock; so an event between the try and the park is never lost, and one event wakes one waiter.
+//
+// Events carry descriptor and generation: an event of a closed and reused number wakes nobody.
+// The table is a cache of what the kernel knows, never the truth: what it cannot know (a descriptor closed past the hooks) is
+// found by the monitor, which looks once at every wait that lasts.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "sched/lock.h"
+#include "sched/wait.h"
+
+namespace weft {
+
+struct Worker;
+
+enum class Direction : uint8_t { read = 0, write = 1 };
+
+// What kind of call weaves this descriptor; hook/fd_table finds out at first use.
+enum class DescriptorKind : uint8_t {
+  unknown,      // not looked at since the number was made
+  stream,       // TCP: a short read has drained it
+  socket,       // any other socket
+  listener,     // listening socket
+  pipe,         // pipe or FIFO
+  special,      // tty, eventfd, timerfd, …: pollable, no call that does not block
+  file,         // regular file, directory, block device: always ready
+  epoll,        // an epoll descriptor of the program's own
+  internal,     // weft's own
+};
+
+struct Readiness {
+  std::atomic<uint32_t> events{1};   // counts edges; starts as "worth trying"
+  std::atomic<uint32_t> drained{0};  // value of events before the try that found nothing
+  WaitQueue waiters;                 // guarded by the descriptor's lock
+};
+
+struct Descriptor {
+  Lock lock;                            // guards the queues, registration and generation
+  std::atomic<uint32_t> generation;     // bumped when the number changes its meaning
+  Readiness ready[2];                   // by Direction
+  std::atomic<uint8_t> kind;            // DescriptorKind
+  std::atomic<uint8_t> flags;           // bits below
+  uint16_t poller;                      // index + 1 of the worker whose epoll has it; guarded by lock
+  uint32_t registered;                  // events asked for; guarded by lock
+  std::atomic<uint32_t> receive_timeout;  // SO_RCVTIMEO in microseconds, 0: none
+  std::atomic<uint32_t> send_timeout;     // SO_SNDTIMEO
+  uint32_t sleepers;                    // waiters that stayed on this private duplicate; guarded by lock
+
+  static constexpr uint8_t kNonblocking = 1;    // O_NONBLOCK is set by the program: straight through
+  static constexpr uint8_t kShared = 2;         // another descriptor or process has the same description
+  static constexpr uint8_t kNoDrainHint = 4;    // a short read does not say drained (urgent data, TLS offload, hang-up seen)
+  static constexpr uint8_t kUnpollable = 8;     // epoll refused it: waits are blocking regions
+  static constexpr uint8_t kLowWater = 16;      // SO_RCVLOWAT above 1
+  static constexpr uint8_t kUnixSocket = 32;
+  static constexpr uint8_t kDatagram = 64;
+};
+
+constexpr int kMaxDescriptors = 1 << 20;
+
+// The entry of a descriptor, or null: out of range, or the table could not be had. Never moves.
+Descriptor* descriptor(int fd);
+
+// Value to pass to drained() and wait_fd(): read it before the try.
+inline uint32_t events_seen(const Descriptor* d, Direction direction) {
+  return d->ready[(int)direction].events.load(std::memory_order_acquire);
+}
+// Nothing was found by a try that began at `seen`.
+inline void mark_drained(Descriptor* d, Direction direction, uint32_t seen) {
+  d->ready[(int)direction].drained.store(seen, std::memory_order_relaxed);
+}
+// False: the last try found nothing and no edge came since, so a try would find nothing.
+inline bool worth_trying(const Descriptor* d, Direction direction) {
+  const Readiness& r = d->ready[(int)direction];
+  return !d->registered || r.events.load(std::memory_order_acquire) != r.drained.load(std::memory_order_relaxed);
+}
+
+enum class FdWake : uint8_t {
+  ready,        // worth another try
+  timed_out,
+  interrupted,  // a signal or cancellation is to be acted on
+  unpollable,   // epoll does not take it: make the call in a region
+};
+
+// Parks the running coroutine until an edge after `seen`. If the descriptor is closed meanwhile, *fd becomes a private duplicate
+// of it that the waiter goes on with and gives back with release_duplicate().
+FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline);
+void release_duplicate(int fd, int original);
+
+// A try succeeded: if others wait in this direction, the next one gets its turn.
+void pass_on_slow(Descriptor* d, Direction direction);
+inline void pass_on(Descriptor* d, Direction direction) {
+  if (d->ready[(int)direction].waiters.head) [[unlikely]]
+    pass_on_slow(d, direction);
+}
+
+// Wakes everyone who waits on it, so that they try again (shutdown, O_NONBLOCK set).
+void wake_descriptor(int fd);
+
+// The number changes its meaning: waiters go on with a private duplicate, the entry is forgotten. Before close, dup2 onto it, ….
+void forget_descriptor(int fd);
+// The number has just been made or may have been reused: forget what is known, there are no waiters to move.
+void renew_descriptor(int fd);
+
+// One of several descriptors of a poll: joins its queue without parking. False: epoll does not take it.
+struct PollWait {
+  int fd;
+  Direction direction;
+  uint32_t seen;
+  WaitNode node;
+};
+// Parks until an edge on any of them or the deadline. FdWake::unpollable where one cannot be had.
+FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline);
+
+bool is_internal_fd(int fd);           // weft's own: close loops leave it be
+int next_internal_fd(int from);        // lowest internal descriptor >= from, or -1
+int make_internal_fd(int fd);          // moves it up high, close-on-exec; returns the new number or -errno
+
+// ---- for worker and monitor
+int poller_open(Worker* worker);                       // 0 or -errno
+unsigned poller_poll(Worker* worker, uint64_t deadline);  // deadline 0: do not block. Returns coroutines made ready
+void poller_rescue(uint64_t now);                      // monitor: looks once at every descriptor wait older than 100 ms
+void poller_reset();                                   // fork child
+
+}  // namespace weft

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runtime's life: prepared by the library's constructor, started by the first thread, fresh again in a fork child.
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+// In the constructor: options, clock, log. Makes no thread, no descriptor and no TLS block.
+void runtime_prepare();
+
+// True when threads can be woven; starts workers, mould and monitor at the first call. False: native, said once.
+bool runtime_start();
+bool runtime_started();
+bool runtime_disabled();  // WEFT_DISABLE, excluded, or the machine is not as expected
+
+// Around fork, in the forking thread. The child has no coroutine and no worker: the forking one goes on as a guest.
+void runtime_before_fork();
+void runtime_after_fork_parent();
+void runtime_after_fork_child();
+
+// The real functions the runtime itself must call; set by hook/init before runtime_prepare returns. sched/ never includes hook/.
+struct RealCalls {
+  int (*pthread_create)(unsigned long*, const void*, void* (*)(void*), void*);
+  void (*pthread_exit)(void*);
+  int (*sigaction)(int, const void*, void*);
+};
+extern RealCalls real_calls;
+
+}  // namespace weft

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stacks: slabs of many stacks an mmap, each stack with a guard below it.
+//
+// The guard is MADV_GUARD_INSTALL where the kernel has it and a probe shows that it works: it splits no mapping. Elsewhere mprotect,
+// which needs two mappings a stack; when vm.max_map_count runs out, that is said.
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+struct StackMemory {
+  char* low;      // lowest usable byte; the guard lies below
+  uint64_t size;  // usable bytes
+};
+
+void stack_init();                                    // probes the guard
+// A stack with at least `size` usable bytes. False: no memory (ENOMEM) or no mapping left.
+bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack);
+// Gives back to the kernel what lies below `keep` bytes from the top.
+void stack_trim(char* low, uint64_t size, uint64_t keep);
+const char* stack_guard_method();
+
+}  // namespace weft

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// TLS blocks: TCB, static TLS and DTV of a coroutine, on the upper end of its stack.
+//
+//   mould     one block harvested from glibc: a real pthread on our stack whose kernel thread left. It never runs and holds nothing
+//   cast      a copy of the mould's TCB with TLS and DTV from ld.so
+//   reset     a cast used again: the TCB anew, every module's TLS back to its image, libc's own module excepted
+//
+// Where a self-test finds glibc not as expected, blocks are harvested one by one; where that fails too, threads stay native.
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+struct Coroutine;
+
+// Makes the mould and tests it. False: not to be had here; *why says it.
+bool tls_block_init(const char** why);
+
+// Bytes at the upper end of a stack that the block takes.
+uint64_t tls_block_size();
+
+// Lays a block into [low, low + size), or renews the one that is there, and prepares the first frame. 0, or ENOMEM.
+int tls_block_make(Coroutine* coroutine, char* low, uint64_t size);
+void tls_block_renew(Coroutine* coroutine);
+// First thing on the new stack.
+void tls_block_started(Coroutine* coroutine);
+// Last thing of the thread on its own stack: C++ thread_local destructors, key destructors; then every module's TLS as new.
+void tls_block_run_destructors();
+void tls_block_reset_modules(Coroutine* coroutine);
+
+// The first frame of a coroutine on its stack, or on one that the program supplied.
+void tls_block_prepare_frame(Coroutine* coroutine);
+
+// A key was made: its destructor is looked for from now on.
+void tls_key_created(unsigned key);
+
+// Replaces glibc's handlers of the signals it keeps for itself (setxid, cancellation) by ones that work on a carrier.
+void tls_guard_internal_signals();
+
+}  // namespace weft

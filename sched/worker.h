@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workers and carriers: who may run coroutines, and on which kernel thread.
+//
+//   worker    the right to run coroutines: a private run queue, an inbox for everyone else, a timer heap, an epoll instance
+//   carrier   a kernel thread; at most one worker is with it, and a worker is with at most one carrier
+//
+// The private queue and the run-next slot belong to the carrier that has the worker: no atomics on the way of a switch. Others put
+// coroutines into the inbox. A worker with nothing to do names itself in a busy one's `thief`, which hands over half its queue.
+//
+// Who owns a worker. `inside` is stored by the carrier when it enters the runtime and cleared when it leaves. The monitor that
+// wants the worker of a stuck carrier stores `taken`, makes every CPU pass a barrier (membarrier), and then reads `inside`:
+// either it sees the carrier inside, gives up and clears `taken`, or the carrier's next entry sees `taken`. So the entry costs a
+// store and a load. The decision is made under handoff_lock, where the carrier waits for it. Rejected: a compare-exchange pair
+// on entry and exit, eight times the cost.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "sched/coroutine.h"
+#include "sched/metrics.h"
+#include "sched/timers.h"
+
+namespace weft {
+
+constexpr unsigned kMaxWorkers = 256;
+constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes through its loop: inbox, timers, poller
+constexpr uint32_t kBudget = 64;          // woven calls that succeed in a row before others get their turn
+
+struct alignas(64) Worker {
+  // carrier only
+  Coroutine* run_next = nullptr;   // made ready by the running one: goes first, inherits its time slice
+  Coroutine* head = nullptr;
+  Coroutine* tail = nullptr;
+  uint32_t slice = 0;              // direct switches since the loop was passed
+  uint32_t index = 0;
+  int epoll_fd = -1;
+  int event_fd = -1;
+  uint64_t ticks_seen = 0;         // monitor only: `switches` at its last look
+  uint32_t ticks_stuck = 0;        // monitor only
+  // carrier writes, all read
+  std::atomic<uint32_t> length{0};
+  std::atomic<uint64_t> switches{0};
+  Metrics metrics;
+
+  // all
+  alignas(64) std::atomic<Coroutine*> inbox{nullptr};  // newest first
+  std::atomic<uint32_t> sleeping{0};                   // blocked in its poller: an eventfd write wakes it
+  std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
+  std::atomic<uint32_t> preempt{0};                    // set by the monitor: the running coroutine has had its time
+  Carrier* carrier = nullptr;                          // guarded by handoff_lock
+  TimerHeap timers;
+};
+
+struct alignas(64) Carrier {
+  std::atomic<uint32_t> inside{0};
+  std::atomic<uint32_t> taken{1};  // no worker is with it, or the monitor is deciding
+  Worker* worker = nullptr;        // written under handoff_lock
+  Coroutine* departed = nullptr;   // who was switched away from, until the next context has settled it
+  uint8_t departed_how = 0;
+  Context loop;                    // its own stack and fs
+  std::atomic<uint32_t> wake{0};   // futex a spare carrier sleeps on
+  Coroutine* running = nullptr;
+  Coroutine* pinned = nullptr;
+  Carrier* next = nullptr;         // list of spares, guarded by handoff_lock
+  Carrier* all_next = nullptr;
+  int tid = 0;
+  bool retired = false;
+};
+
+// Enters the runtime from a coroutine: its carrier has a worker that nobody takes until leave(). May wait for a worker.
+Worker* enter_slow(Coroutine* self);
+extern bool have_membarrier;
+inline Worker* enter(Coroutine* self) {
+  Carrier* carrier = self->carrier;
+  carrier->inside.store(1, std::memory_order_relaxed);
+  if (have_membarrier)
+    std::atomic_signal_fence(std::memory_order_seq_cst);  // the CPU's fence is the monitor's membarrier
+  else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (carrier->taken.load(std::memory_order_relaxed)) [[unlikely]]
+    return enter_slow(self);
+  return carrier->worker;
+}
+inline void leave(Coroutine* self) { self->carrier->inside.store(0, std::memory_order_release); }
+
+// Makes a coroutine run soon. Any thread.
+void make_ready(Coroutine* coroutine);
+
+// Waits until `waiter.word` has a reason. `ticket` is that of begin(). The coroutine form is called inside (after enter) and
+// returns inside; the guest form blocks the kernel thread.
+Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline);
+Wake block_kernel_thread(Waiter* waiter, uint64_t deadline);
+
+// The running coroutine goes to the back of the queue.
+void yield(Coroutine* self);
+// For every woven call: gives way when the budget is spent, the monitor asks, or the worker was taken.
+void give_way(Coroutine* self);
+inline void check_turn(Coroutine* self) {
+  Carrier* carrier = self->carrier;
+  if (--self->budget == 0 || carrier->taken.load(std::memory_order_relaxed) ||
+      carrier->worker->preempt.load(std::memory_order_relaxed)) [[unlikely]]
+    give_way(self);
+}
+
+// Blocking regions. brief: most end at once, the monitor takes the worker if not; lasting: the worker goes on at once.
+enum class RegionKind : uint8_t { brief, lasting };
+void region_enter(RegionKind kind);
+void region_leave();
+template <class Call>
+auto in_region(RegionKind kind, Call call) {
+  region_enter(kind);
+  auto result = call();
+  region_leave();
+  return result;
+}
+// Resolver calls: at most WEFT_MAX_REGIONS at once, further ones wait parked.
+void resolver_enter();
+void resolver_leave();
+
+// The running coroutine keeps its carrier for good and is a kernel thread from here on: woven() is null afterwards.
+void pin_current();
+
+Worker* worker_at(unsigned index);
+unsigned worker_count();
+bool donate(Worker* worker);  // half its queue to the worker named in `thief`
+
+}  // namespace weft
