@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// The event loop of the load generator.
+#include "driver.h"
+
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+
+namespace weft::load {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr uint32_t kGate = UINT32_MAX;            // epoll's tag for descriptor 0
+constexpr uint32_t kFirstSource = 0x7f000002;     // 127.0.0.2
+constexpr uint32_t kConnectionsPerSource = 8000;  // well below the ports one address has
+constexpr int kComplaints = 5;                    // failures described on descriptor 2
+
+double seconds_between(steady_clock::time_point from, steady_clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+steady_clock::time_point after(steady_clock::time_point from, double seconds) {
+  return from + std::chrono::nanoseconds(static_cast<int64_t>(seconds * 1e9));
+}
+
+}  // namespace
+
+Driver::Driver(const Options& options) : options_(options), buffer_(256 * 1024) {
+  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  for (int i = 0; i < options.connections; ++i) {
+    slots_.push_back(std::make_unique<Slot>(options, static_cast<uint32_t>(i)));
+  }
+  if (options.tls) {
+    tls_ = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_mode(tls_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  }
+}
+
+Driver::~Driver() {
+  slots_.clear();
+  if (tls_ != nullptr) SSL_CTX_free(tls_);
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+bool Driver::run() {
+  if (epoll_ < 0) {
+    perror("weft_load: epoll_create1");
+    return false;
+  }
+  // Where each exchange has a connection of its own there is nothing to hold open first.
+  if (options_.keep && !open_all()) return true;
+  if (options_.gate && !wait_at_gate()) return true;
+  exchange_until_done();
+  return true;
+}
+
+bool Driver::open_all() {
+  steady_clock::time_point start = steady_clock::now();
+  size_t next = 0;
+  while (report_.errors() == 0 && (next < slots_.size() || making_ > 0)) {
+    for (; next < slots_.size() && making_ < options_.opening; ++making_) open(*slots_[next++]);
+    turn(100);
+    expire();
+  }
+  report_.opening_seconds = seconds_between(start, steady_clock::now());
+  return report_.errors() == 0;
+}
+
+bool Driver::wait_at_gate() {
+  stage_ = Stage::gate;
+  epoll_event event = {EPOLLIN, {}};
+  event.data.u32 = kGate;
+  // A file on descriptor 0 is always readable, and epoll refuses it.
+  gate_spoke_ = ::epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0;
+  printf("ready conns=%zu\n", open_slots());
+  fflush(stdout);
+  while (!gate_spoke_) turn(-1);
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
+  char line[16] = {};
+  return ::read(STDIN_FILENO, line, sizeof line - 1) >= 2 && strncmp(line, "go", 2) == 0;
+}
+
+void Driver::exchange_until_done() {
+  steady_clock::time_point start = steady_clock::now(), end = start, checked = start;
+  const steady_clock::time_point warm_end = after(start, options_.warm);
+  double cpu_before = 0;
+  auto measure = [&](steady_clock::time_point now) {
+    stage_ = Stage::measuring;
+    start = now;
+    end = after(now, options_.seconds);
+    cpu_before = server_cpu();
+  };
+  auto stop_clock = [&](steady_clock::time_point now) {
+    report_.seconds = seconds_between(start, now);
+    report_.server_cpu_seconds = server_cpu() - cpu_before;
+  };
+  report_.open = static_cast<int>(open_slots());
+  stage_ = Stage::warming;
+  if (options_.warm <= 0) measure(start);
+  for (auto& slot : slots_) {
+    if (!options_.keep) {
+      open(*slot);
+    } else if (slot->phase == Phase::waiting) {
+      begin(*slot);
+    }
+  }
+  while (open_slots() > 0) {
+    turn(20);
+    steady_clock::time_point now = steady_clock::now();
+    if (stage_ == Stage::warming && now >= warm_end) measure(now);
+    if (stage_ == Stage::measuring && (now >= end || !may_begin())) {
+      // After a time the tail is left out; after a number of exchanges the clock goes on to the last answer.
+      if (now >= end) stop_clock(now);
+      stage_ = Stage::ending;
+    }
+    if (now - checked > std::chrono::milliseconds(200)) {
+      checked = now;
+      expire();
+    }
+  }
+  if (report_.seconds == 0) stop_clock(steady_clock::now());
+  report_.least = UINT64_MAX;
+  for (auto& slot : slots_) report_.least = std::min(report_.least, slot->measured);
+}
+
+void Driver::turn(int timeout_ms) {
+  epoll_event events[256];
+  int count = ::epoll_wait(epoll_, events, 256, timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.u32 == kGate) {
+      gate_spoke_ = true;
+    } else {
+      advance(*slots_[events[i].data.u32], events[i].events);
+    }
+  }
+}
+
+void Driver::expire() {
+  steady_clock::time_point now = steady_clock::now();
+  for (auto& slot : slots_) {
+    bool in_flight = slot->phase != Phase::absent && slot->phase != Phase::waiting;
+    if (in_flight && seconds_between(slot->since, now) > options_.timeout) {
+      errno = ETIMEDOUT;
+      fail(*slot, &Report::late, "no whole answer in time");
+    }
+  }
+}
+
+void Driver::open(Slot& slot) {
+  slot.since = steady_clock::now();
+  slot.counted = stage_ == Stage::measuring;
+  if (slot.counted) ++begun_;
+  slot.phase = Phase::connecting;
+  slot.reply.clear();
+  uint32_t source = options_.many_sources ? kFirstSource + slot.index / kConnectionsPerSource : 0;
+  if (!slot.transport.open(options_.port, source)) return fail(slot, &Report::refused, "connect");
+  epoll_event event = {EPOLLOUT, {}};
+  event.data.u32 = slot.index;
+  slot.interest = EPOLLOUT;
+  ::epoll_ctl(epoll_, EPOLL_CTL_ADD, slot.transport.fd(), &event);
+}
+
+void Driver::advance(Slot& slot, uint32_t events) {
+  switch (slot.phase) {
+    case Phase::absent:
+      return;
+    case Phase::connecting:
+      if (!slot.transport.connected()) return fail(slot, &Report::refused, "connect");
+      slot.sent = 0;
+      slot.phase = Phase::tunnelling;
+      return tunnel(slot);
+    case Phase::tunnelling:
+      return tunnel(slot);
+    case Phase::handshaking:
+      return handshake(slot);
+    case Phase::exchanging:
+      return transfer(slot);
+    case Phase::waiting: {
+      // Nothing is due on this connection, so the server has ended it, or speaks out of turn.
+      size_t moved = 0;
+      Transport::Result result = slot.transport.read(buffer_.data(), buffer_.size(), &moved);
+      if (result == Transport::Result::again_read) return;
+      if (result == Transport::Result::done) return fail(slot, &Report::wrong, "bytes without a request");
+      ++report_.lost;
+      return drop(slot);
+    }
+  }
+}
+
+void Driver::tunnel(Slot& slot) {
+  if (options_.tunnel.empty()) return handshake(slot);
+  size_t moved = 0;
+  if (slot.sent == 0) {
+    std::string ask = "CONNECT " + options_.tunnel + " HTTP/1.1\r\nHost: " + options_.tunnel + "\r\n\r\n";
+    bool sent = slot.transport.write(ask.data(), ask.size(), &moved) == Transport::Result::done;
+    if (!sent || moved != ask.size()) return fail(slot, &Report::closed, "sending CONNECT");
+    slot.sent = moved;
+  }
+  // Byte by byte: what follows the reply belongs to the exchange.
+  while (slot.reply.find("\r\n\r\n") == std::string::npos) {
+    char byte;
+    Transport::Result result = slot.transport.read(&byte, 1, &moved);
+    if (result == Transport::Result::again_read) return watch(slot, EPOLLIN);
+    if (result != Transport::Result::done) return fail(slot, &Report::closed, "awaiting the tunnel");
+    slot.reply.push_back(byte);
+  }
+  if (slot.reply.compare(0, 7, "HTTP/1.") != 0 || slot.reply.compare(9, 3, "200") != 0) {
+    return fail(slot, &Report::status, "the tunnel was refused");
+  }
+  handshake(slot);
+}
+
+void Driver::handshake(Slot& slot) {
+  slot.phase = Phase::handshaking;
+  if (tls_ != nullptr) {
+    switch (slot.transport.handshake(tls_)) {
+      case Transport::Result::done:
+        break;
+      case Transport::Result::again_read:
+        return watch(slot, EPOLLIN);
+      case Transport::Result::again_write:
+        return watch(slot, EPOLLOUT);
+      default:
+        return fail(slot, &Report::closed, "TLS handshake");
+    }
+  }
+  slot.phase = Phase::exchanging;
+  slot.sent = 0;
+  slot.exchange.begin();
+  transfer(slot);
+}
+
+bool Driver::may_begin() const {
+  if (stage_ == Stage::ending) return false;
+  return stage_ != Stage::measuring || options_.requests == 0 || begun_ < options_.requests;
+}
+
+void Driver::begin(Slot& slot) {
+  slot.phase = Phase::exchanging;
+  slot.sent = 0;
+  slot.counted = stage_ == Stage::measuring;
+  if (slot.counted) ++begun_;
+  slot.since = steady_clock::now();
+  slot.exchange.begin();
+  transfer(slot);
+}
+
+void Driver::transfer(Slot& slot) {
+  if (slot.sent < slot.exchange.request().size()) {
+    if (!send_rest(slot)) return;
+    // The answer is not there yet; asking at once would be a system call for nothing.
+    if (slot.sent == slot.exchange.request().size()) return watch(slot, EPOLLIN);
+  }
+  receive(slot);
+}
+
+// False when the connection is gone. An answer may start before the whole request is out, so both ways are watched.
+bool Driver::send_rest(Slot& slot) {
+  std::string_view rest = slot.exchange.request().substr(slot.sent);
+  size_t moved = 0;
+  switch (slot.transport.write(rest.data(), rest.size(), &moved)) {
+    case Transport::Result::done:
+      slot.sent += moved;
+      break;
+    case Transport::Result::again_write:
+      break;
+    case Transport::Result::again_read:
+      break;
+    default:
+      fail(slot, &Report::closed, "sending");
+      return false;
+  }
+  if (moved < rest.size()) watch(slot, EPOLLIN | EPOLLOUT);
+  return true;
+}
+
+void Driver::receive(Slot& slot) {
+  // A TLS record already decrypted gives no event, so reading goes on until there is nothing.
+  while (slot.phase == Phase::exchanging) {
+    size_t moved = 0;
+    Transport::Result result = slot.transport.read(buffer_.data(), buffer_.size(), &moved);
+    if (result == Transport::Result::again_read || result == Transport::Result::again_write) return;
+    if (result == Transport::Result::failed) return fail(slot, &Report::closed, "receiving");
+    bool end = result == Transport::Result::closed;
+    judged(slot, slot.exchange.take({buffer_.data(), moved}, end));
+    // In clear text one read takes what there was, and the next event tells of more.
+    if (tls_ == nullptr) return;
+  }
+}
+
+void Driver::judged(Slot& slot, Exchange::Verdict verdict) {
+  switch (verdict) {
+    case Exchange::Verdict::more:
+      return;
+    case Exchange::Verdict::bad_bytes:
+      return fail(slot, &Report::wrong, "the answer is not what was to come");
+    case Exchange::Verdict::bad_status:
+      return fail(slot, &Report::status, "the status is not 200");
+    case Exchange::Verdict::complete:
+    case Exchange::Verdict::last:
+      break;
+  }
+  ++report_.exchanged;
+  if (slot.counted && (stage_ == Stage::measuring || options_.requests != 0)) {
+    ++slot.measured;
+    ++report_.measured;
+    auto taken = steady_clock::now() - slot.since;
+    report_.latency.add(static_cast<uint64_t>(std::chrono::nanoseconds(taken).count()));
+  }
+  if (stage_ == Stage::opening) {
+    if (verdict == Exchange::Verdict::last) return fail(slot, &Report::closed, "the server keeps no connection");
+    slot.phase = Phase::waiting;
+    --making_;
+    return;
+  }
+  bool kept = options_.keep && verdict == Exchange::Verdict::complete;
+  if (kept && may_begin()) return begin(slot);
+  drop(slot);
+  if (options_.keep && !kept) ++report_.reopened;
+  if (!kept && may_begin()) open(slot);
+}
+
+void Driver::fail(Slot& slot, uint64_t Report::*cause, const char* what) {
+  if (report_.errors() < kComplaints) {
+    fprintf(stderr, "weft_load: connection %u: %s (%s)\n", slot.index, what, strerror(errno));
+  }
+  ++(report_.*cause);
+  drop(slot);
+}
+
+void Driver::drop(Slot& slot) {
+  slot.transport.close();
+  slot.phase = Phase::absent;
+}
+
+void Driver::watch(Slot& slot, uint32_t events) {
+  if (slot.interest == events) return;
+  slot.interest = events;
+  epoll_event event = {events, {}};
+  event.data.u32 = slot.index;
+  ::epoll_ctl(epoll_, EPOLL_CTL_MOD, slot.transport.fd(), &event);
+}
+
+// CPU time of all threads of the server, in seconds; 0 where no server was named.
+double Driver::server_cpu() const {
+  clockid_t clock;
+  timespec time = {};
+  if (options_.server_pid == 0 || ::clock_getcpuclockid(options_.server_pid, &clock) != 0) return 0;
+  ::clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+size_t Driver::open_slots() const {
+  return static_cast<size_t>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->phase != Phase::absent; }));
+}
+
+void Report::print() const {
+  auto microseconds = [this](double share) { return static_cast<double>(latency.percentile(share)) * 1e-3; };
+  double rate = seconds > 0 ? static_cast<double>(measured) / seconds : 0;
+  double cpu = measured > 0 ? server_cpu_seconds * 1e6 / static_cast<double>(measured) : 0;
+  printf(
+      "exchanged=%lu measured=%lu errors=%lu refused=%lu closed=%lu wrong=%lu status=%lu late=%lu lost=%lu "
+      "reopened=%lu open=%d least=%lu rps=%.1f p50_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f cpu_us=%.3f "
+      "seconds=%.3f opening_seconds=%.3f\n",
+      exchanged, measured, errors(), refused, closed, wrong, status, late, lost, reopened, open, least, rate,
+      microseconds(.5), microseconds(.99), microseconds(.999), static_cast<double>(latency.max()) * 1e-3, cpu, seconds,
+      opening_seconds);
+}
+
+}  // namespace weft::load
