@@ -2,6 +2,7 @@
 // Time for the runtime: CLOCK_MONOTONIC in nanoseconds, from the vDSO itself, so that a preloaded clock shim moves no deadline of ours.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <time.h>
 
@@ -10,6 +11,9 @@ namespace weft {
 uint64_t now_ns();  // CLOCK_MONOTONIC; any thread, async-signal-safe
 uint64_t clock_ns(clockid_t clock);
 void clock_init();
+
+// The time as it was not long ago: stored by every worker in its loop and by the monitor, read where a rough time does.
+extern std::atomic<uint64_t> coarse_now;
 
 // An absolute time of `clock` as a deadline of CLOCK_MONOTONIC. Past times give 0.
 uint64_t deadline_at(clockid_t clock, const timespec* time);

@@ -10,10 +10,13 @@ enum class Level { error, warn, info, debug };
 
 void log_init();
 bool log_enabled(Level level);
-// A line with the prefix "weft: ". Formats: %s %d %u %lu %lx %p %c %%.
+// A line with the prefix "weft: ". Formats: %s %d %u %x %p %c %%, with l and with a width (%-20s, %8lu).
 [[gnu::format(printf, 2, 3)]] void log(Level level, const char* format, ...);
 // The same line only once in a process, whatever its arguments.
 [[gnu::format(printf, 3, 4)]] void log_once(bool* said, Level level, const char* format, ...);
+
+// Text as it is to descriptor 2, by one write(2), under the same precautions as a line of the log.
+void write_messages(const char* text, unsigned length);
 
 // A small printf into a buffer, without allocation, locale or locks. Returns the length.
 unsigned format_line(char* buffer, unsigned size, const char* format, va_list arguments);

@@ -27,6 +27,9 @@ uint64_t total(Metric metric);
 
 // Writes the table of WEFT_STATS, if it is wanted. Async-signal-safe. Once a process.
 void write_stats();
+bool stats_wanted();
+// At the runtime's start: SIGTERM, SIGINT and SIGHUP, where they would end the process, write the table first.
+void stats_signals_init();
 void metrics_reset();  // fork child
 
 }  // namespace weft
