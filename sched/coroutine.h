@@ -76,14 +76,22 @@ struct Coroutine {
   char* saved_low;              // stack_low, stack_size of the block while a supplied stack is used
   uint64_t saved_size;
 
-  static constexpr uint8_t kDetached = 1;
-  static constexpr uint8_t kFinished = 2;
-  static constexpr uint8_t kJoined = 4;
+  bool has_block;               // a TLS block and stack are there, from an earlier coroutine of this slot
+  uint32_t slot;                // its place in the table
+  uint32_t generation;          // coroutines that have had this slot
+
+  static constexpr uint8_t kDetached = 1;  // nobody joins it
+  static constexpr uint8_t kFinished = 2;  // its stack has been left for good
+  static constexpr uint8_t kJoined = 4;    // somebody has its result
+  static constexpr uint8_t kJoining = 8;   // somebody waits for its end
 };
 
 // All of them, finished and free ones too, for the monitor, fork and the inspector. Index below coroutine_slots().
 Coroutine* coroutine_at(uint32_t index);
 uint32_t coroutine_slots();
+
+// The live coroutine whose gettid() is `tid`, null if there is none.
+Coroutine* coroutine_by_tid(int tid);
 
 // The coroutine of a pthread_t, null if it is a native thread's.
 Coroutine* coroutine_of(unsigned long pthread);
@@ -111,7 +119,9 @@ int detach(Coroutine* target);
 // Puts back a coroutine whose thread is over and joined.
 void release(Coroutine* coroutine);
 
-// Number of coroutines that have not ended, and a guest's wait until there is none (main's pthread_exit).
+// Number of coroutines that have not ended.
 uint32_t live_coroutines();
+
+void coroutines_reset();  // fork child: forgets them all
 
 }  // namespace weft

@@ -19,6 +19,9 @@ void runtime_before_fork();
 void runtime_after_fork_parent();
 void runtime_after_fork_child();
 
+// Just before main's real pthread_exit: the process ends when the last coroutine and native thread have ended.
+void runtime_main_exits();
+
 // The real functions the runtime itself must call; set by hook/init before runtime_prepare returns. sched/ never includes hook/.
 struct RealCalls {
   int (*pthread_create)(unsigned long*, const void*, void* (*)(void*), void*);

@@ -20,5 +20,6 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack);
 // Gives back to the kernel what lies below `keep` bytes from the top.
 void stack_trim(char* low, uint64_t size, uint64_t keep);
 const char* stack_guard_method();
+void stack_reset();  // fork child
 
 }  // namespace weft

@@ -29,6 +29,19 @@ void tls_block_started(Coroutine* coroutine);
 void tls_block_run_destructors();
 void tls_block_reset_modules(Coroutine* coroutine);
 
+// Where the thread's kernel tid is kept: the kernel clears main's when main's kernel thread has ended.
+const int* tls_block_tid_of(const void* thread_pointer);
+// The threads glibc believes in: kernel threads and the mould.
+unsigned glibc_thread_count();
+void tls_block_reset();  // fork child
+
+// The self-test's body, run by weft_coroutine_main when it gets no coroutine.
+[[noreturn]] void tls_block_self_test();
+
+// For locks the kernel takes part in: the TCB says the kernel's tid from here on, and the kernel knows the robust list.
+// The coroutine must be pinned. Own thread only.
+void tls_block_use_kernel_tid(Coroutine* coroutine);
+
 // The first frame of a coroutine on its stack, or on one that the program supplied.
 void tls_block_prepare_frame(Coroutine* coroutine);
 

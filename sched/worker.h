@@ -98,8 +98,9 @@ void yield(Coroutine* self);
 void give_way(Coroutine* self);
 inline void check_turn(Coroutine* self) {
   Carrier* carrier = self->carrier;
-  if (--self->budget == 0 || carrier->taken.load(std::memory_order_relaxed) ||
-      carrier->worker->preempt.load(std::memory_order_relaxed)) [[unlikely]]
+  Worker* worker = carrier->worker;  // may be taken at any moment, but never goes away
+  if (--self->budget == 0 || !worker || worker->preempt.load(std::memory_order_relaxed) ||
+      carrier->taken.load(std::memory_order_relaxed)) [[unlikely]]
     give_way(self);
 }
 

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of coroutines, their pool, and the life of one from spawn to release.
+#include "sched/coroutine.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <setjmp.h>
+#include <sys/mman.h>
+#include <pthread.h>
+
+#include "sched/carrier.h"
+#include "sched/log.h"
+#include "sched/monitor.h"
+#include "sched/options.h"
+#include "sched/parking_lot.h"
+#include "sched/runtime.h"
+#include "sched/stack.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+#include "sched/tls_block.h"
+
+namespace weft {
+
+namespace {
+
+constexpr uint32_t kChunk = 1024;
+constexpr uint32_t kMaxChunks = 4096;
+constexpr uint32_t kMaxCoroutines = kChunk * kMaxChunks;  // 2^22
+constexpr int32_t kFirstTid = 1 << 23;                    // above every pid the kernel gives
+constexpr uint32_t kTidGenerations = 200;                 // keeps tids below FUTEX_TID_MASK
+
+Coroutine* chunks[kMaxChunks];
+std::atomic<uint32_t> slots{0};
+std::atomic<uint32_t> live{0};
+std::atomic<uint32_t> last_id{0};
+
+// Pooled coroutines by stack size, last in first out: their upper pages are warm.
+struct Pool {
+  uint64_t size = 0;
+  Coroutine* first = nullptr;
+};
+constexpr unsigned kPools = 32;
+Pool pools[kPools];
+Lock pool_lock;  // guards the pools and the growth of the table
+
+constexpr uint64_t kPage = 4096;
+uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
+
+Pool* pool_locked(uint64_t size) {
+  for (Pool& pool : pools) {
+    if (pool.size == size) return &pool;
+    if (!pool.size) {
+      pool.size = size;
+      return &pool;
+    }
+  }
+  return nullptr;  // more sizes than pools: blocks of this one are not kept warm
+}
+
+Coroutine* new_slot_locked() {
+  uint32_t index = slots.load(std::memory_order_relaxed);
+  if (index == kMaxCoroutines) return nullptr;
+  Coroutine*& chunk = chunks[index / kChunk];
+  if (!chunk) {
+    void* memory = sys::mmap(nullptr, kChunk * sizeof(Coroutine), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    if (sys::failed(memory)) return nullptr;
+    chunk = (Coroutine*)memory;
+  }
+  Coroutine* coroutine = &chunk[index % kChunk];
+  coroutine->slot = index;
+  // Release: whoever reads the number finds the chunk.
+  slots.store(index + 1, std::memory_order_release);
+  return coroutine;
+}
+
+// A coroutine with a stack of `size` usable bytes and a TLS block on it. Null: no memory.
+Coroutine* obtain(uint64_t size, uint64_t guard) {
+  Coroutine* coroutine = nullptr;
+  pool_lock.lock();
+  Pool* pool = pool_locked(size);
+  if (pool && pool->first) {
+    coroutine = pool->first;
+    pool->first = coroutine->next;
+  } else {
+    coroutine = new_slot_locked();
+  }
+  pool_lock.unlock();
+  if (!coroutine) return nullptr;
+  if (coroutine->has_block) {
+    tls_block_renew(coroutine);
+    count(Metric::blocks_reused);
+    return coroutine;
+  }
+  bool complete = true;
+  if (!coroutine->saved_low) {
+    StackMemory stack;
+    complete = stack_allocate(size, guard, &stack);
+    if (complete) {
+      coroutine->saved_low = stack.low;
+      coroutine->saved_size = stack.size;
+      coroutine->guard_size = guard;
+    }
+  }
+  if (!complete || tls_block_make(coroutine, coroutine->saved_low, coroutine->saved_size)) {
+    // The slot waits in the pool for better times.
+    Locked locked(pool_lock);
+    if (pool) {
+      coroutine->next = pool->first;
+      pool->first = coroutine;
+    }
+    return nullptr;
+  }
+  coroutine->has_block = true;
+  return coroutine;
+}
+
+uint64_t default_stack_size() {
+  pthread_attr_t attributes;
+  size_t size = 8 << 20;
+  if (pthread_getattr_default_np(&attributes) == 0) {
+    pthread_attr_getstacksize(&attributes, &size);
+    pthread_attr_destroy(&attributes);
+  }
+  return size;
+}
+
+// Small stacks get room for the frames of hooks on top of what was asked for: virtual only.
+constexpr uint64_t kHookRoom = 16 << 10;
+
+}  // namespace
+
+Coroutine* coroutine_at(uint32_t index) { return &chunks[index / kChunk][index % kChunk]; }
+uint32_t coroutine_slots() { return slots.load(std::memory_order_acquire); }
+uint32_t live_coroutines() { return live.load(std::memory_order_acquire); }
+
+Coroutine* coroutine_by_tid(int tid) {
+  if (tid < kFirstTid) return nullptr;
+  uint32_t index = (uint32_t)(tid - kFirstTid) % kMaxCoroutines;
+  if (index >= coroutine_slots()) return nullptr;
+  Coroutine* coroutine = coroutine_at(index);
+  return coroutine->tid == tid && coroutine->state.load(std::memory_order_relaxed) != State::free ? coroutine : nullptr;
+}
+
+Coroutine* coroutine_of(unsigned long pthread) {
+  if (!pthread) return nullptr;
+  // weft's own variable lies at the same distance from the thread pointer in every thread.
+  char* mine = (char*)&thread_state;
+  return ((ThreadState*)(pthread + (uintptr_t)(mine - (char*)__builtin_thread_pointer())))->identity;
+}
+
+int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const SpawnAttributes& attributes) {
+  static uint64_t default_size;
+  uint64_t size = options.stack;
+  if (!size || attributes.stack) {
+    size = attributes.stack_size;
+    if (!size) {
+      if (!default_size) default_size = default_stack_size();
+      size = default_size;
+    }
+  }
+  if (attributes.stack) size = 16 << 10;  // the TLS block alone lives there
+  size = round_up(size, kPage);
+  if (size < 64 << 10) size += kHookRoom;
+  uint64_t guard = round_up(attributes.guard_size, kPage);
+  if (options.stack && guard < size) size -= guard;  // SIZE is what a coroutine costs in address space
+  Coroutine* self = obtain(size, guard ? guard : kPage);
+  if (!self) return EAGAIN;
+
+  self->generation++;
+  self->tid = kFirstTid + (int32_t)(self->generation % kTidGenerations * kMaxCoroutines + self->slot);
+  self->id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
+  self->start = start;
+  self->argument = argument;
+  self->result = nullptr;
+  self->carrier = nullptr;
+  self->last_worker = nullptr;
+  self->waiter.coroutine = self;
+  self->timer.heap = nullptr;
+  self->pinned = false;
+  self->region_depth = 0;
+  self->native_style = attributes.c11;
+  self->cancel_state = self->cancel_type = 0;
+  self->cancel_pending.store(0, std::memory_order_relaxed);
+  self->signals_pending.store(0, std::memory_order_relaxed);
+  self->signal_info = nullptr;
+  self->ending.store(attributes.detached ? Coroutine::kDetached : 0, std::memory_order_relaxed);
+  self->supplied_stack = attributes.stack;
+  self->supplied_size = attributes.stack ? attributes.stack_size : 0;
+  if (attributes.stack) {
+    self->stack_low = (char*)attributes.stack;
+    self->stack_size = attributes.stack_size;
+  } else {
+    self->stack_low = self->saved_low;
+    self->stack_size = self->saved_size;
+  }
+  Coroutine* creator = thread_state.identity;
+  if (creator)
+    memcpy(self->name, creator->name, sizeof self->name);
+  else
+    sys::call(SYS_prctl, 16 /* PR_GET_NAME */, sys::word(self->name));
+  if (attributes.signal_mask)
+    self->signal_mask = *attributes.signal_mask;
+  else if (creator && thread_state.woven)
+    self->signal_mask = creator->signal_mask;
+  else
+    sys::sigprocmask(0, nullptr, &self->signal_mask);
+  tls_block_prepare_frame(self);
+
+  if (pthread) *pthread = (unsigned long)self->tcb;
+  live.fetch_add(1, std::memory_order_relaxed);
+  count(Metric::coroutines_created);
+  start_coroutine(self);
+  return 0;
+}
+
+void finish_current(void* result) {
+  Coroutine* self = thread_state.identity;
+  self->result = result;
+  tls_block_run_destructors();
+  tls_block_reset_modules(self);
+  switch_finished(self);
+}
+
+void coroutine_gone(Coroutine* self) {
+  count(Metric::coroutines_finished);
+  self->state.store(State::finished, std::memory_order_relaxed);
+  // Release: a joiner that sees the bit sees the result.
+  uint8_t before = self->ending.fetch_or(Coroutine::kFinished, std::memory_order_acq_rel);
+  if (before & Coroutine::kDetached)
+    release(self);
+  else
+    unpark(park_key(KeyKind::join, self), 1);
+  if (live.fetch_sub(1, std::memory_order_acq_rel) == 1) runtime_check_main_exit();
+}
+
+int join(Coroutine* target, void** result, uint64_t deadline) {
+  if (target == thread_state.identity) return EDEADLK;
+  uint8_t before = target->ending.fetch_or(Coroutine::kJoining, std::memory_order_acq_rel);
+  if (before & Coroutine::kDetached) {
+    if (!(before & Coroutine::kJoining)) target->ending.fetch_and((uint8_t)~Coroutine::kJoining);
+    return EINVAL;
+  }
+  if (before & (Coroutine::kJoining | Coroutine::kJoined)) return EINVAL;
+  int error = 0;
+  while (!(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) {
+    if (!deadline) {
+      error = EBUSY;
+      break;
+    }
+    Parked how = park({.key = park_key(KeyKind::join, target),
+                       .kind = WaitKind::join,
+                       .object = target,
+                       .deadline = deadline,
+                       .interruptible = true,
+                       .validate =
+                           [](void* t) {
+                             return !(((Coroutine*)t)->ending.load(std::memory_order_acquire) & Coroutine::kFinished);
+                           },
+                       .argument = target});
+    if (how == Parked::timed_out && !(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) {
+      error = ETIMEDOUT;
+      break;
+    }
+    if (how == Parked::interrupted) {
+      error = EINTR;
+      break;
+    }
+  }
+  if (error) {
+    target->ending.fetch_and((uint8_t)~Coroutine::kJoining, std::memory_order_release);
+    return error;
+  }
+  if (result) *result = target->result;
+  target->ending.fetch_or(Coroutine::kJoined, std::memory_order_relaxed);
+  release(target);
+  return 0;
+}
+
+int detach(Coroutine* target) {
+  uint8_t before = target->ending.fetch_or(Coroutine::kDetached, std::memory_order_acq_rel);
+  if (before & Coroutine::kDetached) return EINVAL;
+  if (before & Coroutine::kFinished) release(target);
+  return 0;
+}
+
+void release(Coroutine* coroutine) {
+  Locked locked(pool_lock);
+  coroutine->state.store(State::free, std::memory_order_relaxed);
+  if (Pool* pool = pool_locked(coroutine->saved_size)) {
+    coroutine->next = pool->first;
+    pool->first = coroutine;
+  }
+}
+
+void coroutines_reset() {
+  pool_lock.reset();
+  for (Pool& pool : pools) pool = {};
+  for (Coroutine*& chunk : chunks) chunk = nullptr;
+  slots.store(0);
+  live.store(0);
+}
+
+}  // namespace weft
+
+// The first frame of every coroutine. pthread_exit and cancellation unwind to the buffer registered here as to that of a cleanup
+// handler; glibc's own start routine would end the process, because it believes this to be its last thread.
+extern "C" void weft_coroutine_main(void* argument) {
+  using namespace weft;
+  if (!argument) tls_block_self_test();
+  auto* self = (Coroutine*)argument;
+  coroutine_begins(self);
+  tls_block_started(self);
+  __pthread_unwind_buf_t buffer;
+  if (!__sigsetjmp_cancel(buffer.__cancel_jmp_buf, 0)) {
+    __pthread_register_cancel(&buffer);
+    void* result = self->start(self->argument);
+    __pthread_unregister_cancel(&buffer);
+    self->result = self->native_style ? (void*)(intptr_t)(int)(intptr_t)result : result;
+  }
+  if (thread_state.identity != self) {
+    // The child of a fork in this coroutine: it is the only thread of its process.
+    tls_block_run_destructors();
+    exit(0);
+  }
+  finish_current(self->result);
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitor's round: takes workers from stuck carriers, makes carriers for workers that wait for one, asks the running coroutine to
+// give way, looks at waits that last, and ends the process when main has left and nobody else remains.
+//
+// It sleeps without a timeout once every worker sleeps in its poller and nothing is left to look at; the first worker that wakes
+// starts it again. `asleep` and a worker's `sleeping` are stored before the other is read, so one of the two is seen.
+#include "sched/monitor.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <poll.h>
+
+#include "sched/carrier.h"
+#include "sched/clock.h"
+#include "sched/log.h"
+#include "sched/poller.h"
+#include "sched/runtime.h"
+#include "sched/sys.h"
+#include "sched/tls_block.h"
+
+namespace weft {
+
+int kernel_thread_create(void* (*start)(void*), void* argument);
+
+namespace {
+
+constexpr uint64_t kMillisecond = 1000000;
+constexpr uint64_t kTick = 2 * kMillisecond;
+constexpr uint64_t kIdleTick = 10 * kMillisecond;
+constexpr uint64_t kIdleFor = 300 * kMillisecond;  // quiet for so long: no more ticks
+constexpr uint64_t kRescueEvery = 50 * kMillisecond;
+constexpr uint32_t kStuckBusy = 2;                 // ticks without a switch while others are ready
+constexpr uint32_t kStuckIdle = 25;                // ticks without a switch while nobody is
+
+std::atomic<uint32_t> bell{0};    // futex: bumped to make it look now
+std::atomic<uint32_t> asleep{0};  // it sleeps without a timeout
+std::atomic<bool> main_left{false};
+const int* main_tid;              // in main's TCB: the kernel clears it when main's kernel thread has ended
+
+bool others_ready(Worker* worker, uint64_t now) {
+  if (worker->length.load(std::memory_order_relaxed) || worker->inbox.load(std::memory_order_relaxed) ||
+      __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) || worker->timers.earliest() <= now)
+    return true;
+  pollfd events{worker->epoll_fd, POLLIN, 0};
+  timespec none{};
+  return sys::call(SYS_ppoll, sys::word(&events), 1, sys::word(&none), 0, 8) > 0;
+}
+
+// True: something goes on there that wants another look soon.
+bool look_at(Worker* worker, uint64_t now) {
+  uint64_t switches = worker->switches.load(std::memory_order_relaxed);
+  bool stuck = switches == worker->ticks_seen && !worker->sleeping.load(std::memory_order_relaxed);
+  worker->ticks_seen = switches;
+  if (!stuck) {
+    worker->ticks_stuck = 0;
+    return !worker->sleeping.load(std::memory_order_relaxed);
+  }
+  worker->ticks_stuck++;
+  bool ready = others_ready(worker, now);
+  if (ready) worker->preempt.store(1, std::memory_order_relaxed);
+  if (worker->ticks_stuck >= (ready ? kStuckBusy : kStuckIdle) && take_worker(worker)) {
+    count(Metric::handoffs);
+    worker->ticks_stuck = 0;
+  }
+  return true;
+}
+
+bool all_sleep() {
+  for (unsigned i = 0; i < worker_count(); i++)
+    if (!worker_at(i)->sleeping.load()) return false;
+  return !worker_waits_for_carrier();
+}
+
+void end_if_alone() {
+  if (!main_left.load(std::memory_order_acquire) || live_coroutines()) return;
+  if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE)) return;                            // main's own unwinding goes on
+  if (glibc_thread_count() > carriers_alive() + 2 /* the monitor and the mould */) return;
+  exit(0);
+}
+
+void* monitor_main(void*) {
+  sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-monitor"));
+  uint64_t quiet_since = now_ns(), rescued = 0;
+  for (;;) {
+    uint32_t rung = bell.load(std::memory_order_acquire);
+    uint64_t now = now_ns();
+    coarse_now.store(now, std::memory_order_relaxed);
+    if (worker_waits_for_carrier()) carrier_create();  // it takes the worker by itself; a failure is tried again
+    bool busy = worker_waits_for_carrier();
+    for (unsigned i = 0; i < worker_count(); i++) busy |= look_at(worker_at(i), now);
+    if (now - rescued >= kRescueEvery) {
+      rescued = now;
+      poller_rescue(now);
+    }
+    if (main_left.load(std::memory_order_relaxed)) {
+      end_if_alone();
+      busy = true;
+    }
+    if (busy) quiet_since = now;
+    if (now - quiet_since >= kIdleFor) {
+      asleep.store(1);
+      if (all_sleep()) sys::futex_wait(&bell, rung);
+      asleep.store(0);
+      quiet_since = now_ns();
+      continue;
+    }
+    timespec until = to_timespec(now + (busy ? kTick : kIdleTick));
+    sys::futex_wait(&bell, rung, &until);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+int monitor_start() { return kernel_thread_create(monitor_main, nullptr); }
+
+void monitor_kick() {
+  bell.fetch_add(1, std::memory_order_release);
+  sys::futex_wake(&bell, 1);
+}
+
+void monitor_worker_woke() {
+  if (asleep.load(std::memory_order_seq_cst) && asleep.exchange(0)) monitor_kick();
+}
+
+void runtime_main_exits() {
+  main_tid = tls_block_tid_of(__builtin_thread_pointer());
+  main_left.store(true, std::memory_order_release);
+  monitor_kick();
+}
+
+void runtime_check_main_exit() {
+  if (main_left.load(std::memory_order_acquire)) monitor_kick();
+}
+
+void monitor_reset() {
+  asleep.store(0);
+  main_left.store(false);
+}
+
+}  // namespace weft

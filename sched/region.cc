@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocking regions, the places of the resolver, and pinning.
+//
+// A region is a call made for real on the carrier. A brief one only says so: most end at once, and the monitor takes the worker of
+// one that does not. A lasting one hands its worker on before the call. Either way the coroutine goes on afterwards
+// without a worker, if it lost it, and queues for one at its next woven call.
+#include "sched/carrier.h"
+#include "sched/log.h"
+#include "sched/options.h"
+#include "sched/parking_lot.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+
+namespace weft {
+
+namespace {
+
+std::atomic<uint32_t> resolving{0};
+std::atomic<uint32_t> resolvers_waiting{0};
+
+}  // namespace
+
+void region_enter(RegionKind kind) {
+  Coroutine* self = woven();
+  if (!self || self->region_depth++) return;
+  Worker* worker = enter(self);
+  count(worker->metrics, Metric::regions);
+  self->wait_kind.store((uint8_t)WaitKind::region, std::memory_order_relaxed);
+  self->state.store(State::blocked, std::memory_order_relaxed);
+  if (kind == RegionKind::lasting)
+    release_worker(self);
+  else
+    leave(self);
+}
+
+void region_leave() {
+  Coroutine* self = woven();
+  if (!self || --self->region_depth) return;
+  self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
+  self->state.store(State::running, std::memory_order_relaxed);
+}
+
+void resolver_enter() {
+  Coroutine* self = woven();
+  if (!self) return;
+  if (thread_state.resolver_depth++) return;
+  uint32_t limit = (uint32_t)options.max_regions;
+  bool waited = false;
+  for (;;) {
+    uint32_t running = resolving.load();
+    if (running < limit || !limit) {
+      if (resolving.compare_exchange_weak(running, running + 1)) break;
+      continue;
+    }
+    if (!waited) count(Metric::regions_waited);
+    waited = true;
+    resolvers_waiting.fetch_add(1);
+    park({.key = park_key(KeyKind::region, &resolving),
+          .kind = WaitKind::region,
+          .object = &resolving,
+          .validate = [](void*) { return resolving.load() >= (uint32_t)options.max_regions; }});
+    resolvers_waiting.fetch_sub(1);
+  }
+  count(Metric::regions_resolver);
+  region_enter(RegionKind::brief);
+}
+
+void resolver_leave() {
+  Coroutine* self = woven();
+  if (!self || --thread_state.resolver_depth) return;
+  region_leave();
+  resolving.fetch_sub(1);
+  if (resolvers_waiting.load()) unpark(park_key(KeyKind::region, &resolving), 1);
+}
+
+void pin_current() {
+  Coroutine* self = woven();
+  if (!self) return;
+  Worker* worker = enter(self);
+  count(worker->metrics, Metric::pinned);
+  Carrier* carrier = self->carrier;
+  carrier->pinned = self;
+  self->pinned = true;
+  release_worker(self);
+  thread_state.woven = nullptr;
+  // From here on the kernel delivers its signals.
+  sys::sigprocmask(2 /* SIG_SETMASK */, &self->signal_mask, nullptr);
+}
+
+void regions_reset() {
+  resolving.store(0);
+  resolvers_waiting.store(0);
+}
+
+}  // namespace weft

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Start of the runtime at the first thread, carriers as kernel threads, and fork.
+#include "sched/runtime.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "sched/carrier.h"
+#include "sched/clock.h"
+#include "sched/internal_signals.h"
+#include "sched/log.h"
+#include "sched/monitor.h"
+#include "sched/options.h"
+#include "sched/parking_lot.h"
+#include "sched/poller.h"
+#include "sched/stack.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+#include "sched/tls_block.h"
+
+extern char** environ;
+extern char* program_invocation_short_name;
+
+namespace weft {
+
+RealCalls real_calls;
+void regions_reset();
+
+namespace {
+
+enum class Phase : int { none, running, native };
+std::atomic<Phase> phase{Phase::none};
+bool disabled;
+Lock start_lock;
+
+constexpr size_t kCarrierStack = 256 << 10;
+constexpr size_t kAlternateStack = 32 << 10;
+
+std::atomic<uint32_t> carriers{0};
+Carrier* retired_carriers;  // guarded by handoff_lock
+Carrier* all_carriers;
+
+// Asynchronous signals never land on a carrier; those of an instruction must. glibc's own two stay open.
+uint64_t carrier_signal_mask() {
+  uint64_t mask = ~uint64_t{0};
+  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, 32, 33}) mask &= ~(uint64_t{1} << (signal - 1));
+  return mask;
+}
+
+void* carrier_main(void* argument) {
+  auto* carrier = (Carrier*)argument;
+  carrier->tid = (int)sys::gettid();
+  carrier->loop.fs = __builtin_thread_pointer();
+  thread_state.carrier = carrier;
+  sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-carrier"));
+  void* alternate = sys::mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (!sys::failed(alternate)) {
+    stack_t stack = {.ss_sp = alternate, .ss_flags = 0, .ss_size = kAlternateStack};
+    sys::call(SYS_sigaltstack, sys::word(&stack), 0);
+  }
+  carrier_loop(carrier);
+  if (!sys::failed(alternate)) {
+    stack_t none = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
+    sys::call(SYS_sigaltstack, sys::word(&none), 0);
+    sys::munmap(alternate, kAlternateStack);
+  }
+  carriers.fetch_sub(1);
+  Locked locked(handoff_lock);
+  carrier->next = retired_carriers;
+  retired_carriers = carrier;
+  return nullptr;
+}
+
+// A kernel thread of the runtime's, with the carriers' signal mask.
+int make_kernel_thread(void* (*start)(void*), void* argument) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kCarrierStack + tls_block_size());
+  uint64_t mask = carrier_signal_mask(), before;
+  sys::sigprocmask(2 /* SIG_SETMASK */, &mask, &before);
+  unsigned long thread;
+  int error = real_calls.pthread_create(&thread, &attributes, start, argument);
+  sys::sigprocmask(2, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  return error;
+}
+
+unsigned cpus_of_affinity() {
+  uint64_t mask[16] = {};
+  long bytes = sys::call(SYS_sched_getaffinity, 0, sizeof mask, sys::word(mask));
+  unsigned cpus = 0;
+  for (long i = 0; i < bytes / 8; i++) cpus += (unsigned)__builtin_popcountll(mask[i]);
+  return cpus ? cpus : 1;
+}
+
+bool go_native(const char* why) {
+  log(Level::warn, "threads stay native: %s", why);
+  phase.store(Phase::native, std::memory_order_release);
+  return false;
+}
+
+bool start_locked() {
+  const char* why = nullptr;
+  unsigned wanted = options.workers ? (unsigned)options.workers : cpus_of_affinity();
+  if (wanted > kMaxWorkers) wanted = kMaxWorkers;
+  stack_init();
+  if (!tls_block_init(&why)) return go_native(why);
+  tls_guard_internal_signals();
+  have_membarrier = sys::call(SYS_membarrier, 1 << 4 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) == 0;
+  for (unsigned i = 0; i < wanted; i++) {
+    Worker* worker = worker_at(i);
+    worker->index = i;
+    if (poller_open(worker) == 0) continue;
+    if (i == 0) return go_native("no descriptor is left for epoll; raise ulimit -n");
+    wanted = i;
+  }
+  workers_set_count(wanted);
+  for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
+  guard_report_init();
+  stats_signals_init();
+  if (int error = carrier_create()) return go_native(error == EAGAIN ? "no kernel thread can be made (ulimit -u)" : "no carrier");
+  for (unsigned i = 1; i < wanted; i++) carrier_create();  // what fails is tried again by the monitor
+  if (monitor_start()) log(Level::warn, "the monitor could not be started: a coroutine that computes for long delays others");
+  phase.store(Phase::running, std::memory_order_release);
+  log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
+      have_membarrier ? "membarrier" : "no membarrier");
+  return true;
+}
+
+bool excluded() {
+  if (options.exclude && options.exclude[0] && matches_any(options.exclude, program_invocation_short_name)) return true;
+  if (options.children) return false;
+  const char* root = getenv("WEFT_ROOT");
+  return root && atol(root) != sys::getpid();
+}
+
+}  // namespace
+
+unsigned carriers_alive() { return carriers.load(); }
+
+int carrier_create() {
+  if (options.max_carriers && carriers.load() >= options.max_carriers) {
+    static bool said;
+    log_once(&said, Level::warn,
+             "the bound of %lu carriers is reached (WEFT_MAX_CARRIERS): coroutines that block in the kernel now delay all others",
+             (unsigned long)options.max_carriers);
+    return EAGAIN;
+  }
+  handoff_lock.lock();
+  Carrier* carrier = retired_carriers;
+  if (carrier) retired_carriers = carrier->next;
+  handoff_lock.unlock();
+  if (!carrier) {
+    void* memory = sys::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    if (sys::failed(memory)) return ENOMEM;
+    constexpr size_t each = 4096 / sizeof(Carrier);
+    Locked locked(handoff_lock);
+    for (size_t i = 1; i < each; i++) {
+      ((Carrier*)memory)[i].next = retired_carriers;
+      retired_carriers = &((Carrier*)memory)[i];
+    }
+    carrier = (Carrier*)memory;
+  }
+  memset((void*)carrier, 0, sizeof *carrier);
+  carrier->taken.store(1);
+  carriers.fetch_add(1);
+  int error = make_kernel_thread(carrier_main, carrier);
+  if (error) {
+    carriers.fetch_sub(1);
+    Locked locked(handoff_lock);
+    carrier->next = retired_carriers;
+    retired_carriers = carrier;
+    return error;
+  }
+  count(Metric::carriers_created);
+  return 0;
+}
+
+int kernel_thread_create(void* (*start)(void*), void* argument) { return make_kernel_thread(start, argument); }
+
+void runtime_prepare() {
+  clock_init();
+  options_read(environ);
+  log_init();
+  disabled = options.disable || excluded();
+}
+
+bool runtime_disabled() { return disabled || phase.load(std::memory_order_acquire) == Phase::native; }
+bool runtime_started() { return phase.load(std::memory_order_acquire) == Phase::running; }
+
+bool runtime_start() {
+  Phase now = phase.load(std::memory_order_acquire);
+  if (now == Phase::running) return true;
+  if (disabled || now == Phase::native) return false;
+  Locked locked(start_lock);
+  now = phase.load(std::memory_order_acquire);
+  if (now != Phase::none) return now == Phase::running;
+  return start_locked();
+}
+
+void runtime_before_fork() {
+  if (Coroutine* self = woven()) enter(self);
+}
+
+void runtime_after_fork_parent() {
+  if (Coroutine* self = woven()) leave(self);
+}
+
+void runtime_after_fork_child() {
+  Phase before = phase.load(std::memory_order_relaxed);
+  thread_state.woven = nullptr;
+  thread_state.identity = nullptr;
+  thread_state.carrier = nullptr;
+  thread_state.lot_depth = 0;
+  thread_state.resolver_depth = 0;
+  start_lock.reset();
+  metrics_reset();
+  if (before != Phase::running) return;
+  phase.store(Phase::none, std::memory_order_relaxed);
+  poller_reset();
+  workers_reset();
+  coroutines_reset();
+  stack_reset();
+  tls_block_reset();
+  parking_lot_reset();
+  regions_reset();
+  monitor_reset();
+  carriers.store(0);
+  retired_carriers = nullptr;
+  disabled = disabled || excluded();
+}
+
+}  // namespace weft

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Slabs of stacks. A slab holds stacks of one pitch (usable bytes and guard); each new slab of a pitch is twice the last one,
+// up to a bound, so that a program with three threads reserves little and one with 100,000 needs few mappings.
+#include "sched/stack.h"
+
+#include <cerrno>
+#include <sys/mman.h>
+
+#include "sched/lock.h"
+#include "sched/log.h"
+#include "sched/sys.h"
+
+namespace weft {
+
+namespace {
+
+constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL, Linux 6.13
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kLargestSlab = uint64_t{1} << 30;
+
+struct Slabs {
+  uint64_t pitch;
+  char* next;        // first stack not given out
+  uint64_t left;     // bytes of the slab from there
+  uint64_t stacks;   // of the newest slab
+};
+
+constexpr unsigned kPitches = 64;
+Slabs slabs[kPitches];
+Lock lock;
+bool guard_by_advice;
+
+// An access through the kernel: says EFAULT where ours would be killed.
+bool readable(const char* address) {
+  int pipe_fds[2];
+  if (sys::call(SYS_pipe2, sys::word(pipe_fds), 02000000) < 0) return true;
+  bool ok = sys::write(pipe_fds[1], address, 1) == 1;
+  sys::close(pipe_fds[0]);
+  sys::close(pipe_fds[1]);
+  return ok;
+}
+
+bool grow_locked(Slabs& slab) {
+  uint64_t largest = kLargestSlab / slab.pitch;
+  uint64_t wanted = slab.stacks ? slab.stacks * 2 : 16;
+  if (wanted > largest) wanted = largest ? largest : 1;
+  for (; wanted; wanted /= 2) {
+    void* memory = sys::mmap(nullptr, wanted * slab.pitch, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK);
+    if (sys::failed(memory)) continue;
+    // Huge pages would make a stack of one touched page cost two megabytes.
+    sys::madvise(memory, wanted * slab.pitch, MADV_NOHUGEPAGE);
+    slab.next = (char*)memory;
+    slab.left = wanted * slab.pitch;
+    slab.stacks = wanted;
+    return true;
+  }
+  return false;
+}
+
+bool install_guard(char* at, uint64_t size) {
+  if (guard_by_advice && sys::madvise(at, size, kGuardInstall) == 0) return true;
+  if (sys::mprotect(at, size, PROT_NONE) == 0) return true;
+  static bool said;
+  log_once(&said, Level::warn,
+           "no mapping is left for the guard of a stack (vm.max_map_count). Raise it with sysctl -w vm.max_map_count=1000000");
+  return false;
+}
+
+}  // namespace
+
+void stack_init() {
+  char* page = (char*)sys::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  if (sys::failed(page)) return;
+  *page = 1;
+  // What the call returns is not believed: emulators accept it and do nothing.
+  guard_by_advice = sys::madvise(page, kPage, kGuardInstall) == 0 && !readable(page);
+  sys::munmap(page, kPage);
+}
+
+const char* stack_guard_method() { return guard_by_advice ? "MADV_GUARD_INSTALL" : "mprotect"; }
+
+bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
+  uint64_t pitch = size + guard;
+  lock.lock();
+  Slabs* slab = nullptr;
+  for (Slabs& candidate : slabs)
+    if (candidate.pitch == pitch || !candidate.pitch) {
+      slab = &candidate;
+      break;
+    }
+  if (slab) slab->pitch = pitch;
+  if (!slab || (slab->left < pitch && !grow_locked(*slab))) {
+    lock.unlock();
+    return false;
+  }
+  char* bottom = slab->next;
+  slab->next += pitch;
+  slab->left -= pitch;
+  lock.unlock();
+  if (!install_guard(bottom, guard)) return false;
+  stack->low = bottom + guard;
+  stack->size = size;
+  return true;
+}
+
+void stack_trim(char* low, uint64_t size, uint64_t keep) {
+  if (size > keep) sys::madvise(low, (size - keep) & ~(kPage - 1), MADV_DONTNEED);
+}
+
+void stack_reset() { lock.reset(); }
+
+}  // namespace weft

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mould, its casts, and what a thread's end owes to its TLS.
+//
+// What is known of struct pthread comes from glibc itself: its size and the offsets of tid, list, cancelhandling and
+// start_routine from the descriptors it keeps for libthread_db, the place of the stack's bounds by looking for the values that the
+// mould was made with, the robust list from the kernel that was told of it. Nothing is assumed of a version.
+#include "sched/tls_block.h"
+
+#include <cerrno>
+#include <clocale>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <gnu/libc-version.h>
+#include <link.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "asm/context.h"
+#include "sched/coroutine.h"
+#include "sched/metrics.h"
+#include "sched/log.h"
+#include "sched/runtime.h"
+#include "sched/stack.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+
+namespace weft {
+
+namespace {
+
+constexpr unsigned kMaxTcb = 8192;
+constexpr unsigned kMaxSelfPointers = 128;
+constexpr unsigned kRedZone = 256;  // below the TLS, above the first frame
+
+struct Glibc {
+  size_t tcb_size;
+  size_t tls_size;   // static TLS, TCB included
+  size_t tls_align;
+  unsigned tid;      // offsets in struct pthread
+  unsigned list;
+  unsigned start_routine;
+  unsigned stack_block;
+  unsigned stack_block_size;
+  unsigned robust_head;
+  ptrdiff_t resolver;     // libc's TLS pointer to its resolver state, from the thread pointer
+  ptrdiff_t rseq;
+  ptrdiff_t state;        // our thread_state
+  const int* threads;     // glibc's count of its threads, null where it is not exported
+  void* (*allocate_tls)(void*);
+  void (*ctype_init)();
+  void (*call_tls_dtors)();
+  struct Key {
+    uintptr_t sequence;
+    void (*destructor)(void*);
+  }* keys;
+  const void* libc_base;
+  const void* rtld_base;
+  const void* weft_base;
+} glibc;
+
+alignas(64) char mould[kMaxTcb];            // the TCB every cast begins as; pointers into itself taken out
+uint16_t self_pointers[kMaxSelfPointers];   // byte offsets of those, as distances from the TCB in `mould`
+unsigned self_pointer_count;
+uint64_t mould_resolver;                    // distance of the resolver state from the TCB
+
+std::atomic<int> keys_used{0};              // one more than the highest key seen
+
+// Modules with static TLS, as of `modules_adds`.
+struct Module {
+  ptrdiff_t offset;  // from the thread pointer
+  const void* image;
+  size_t image_size;
+  size_t size;
+};
+constexpr unsigned kMaxModules = 256;
+Module modules[kMaxModules];
+unsigned module_count;
+bool dynamic_modules;  // some module's TLS is allocated at first use
+unsigned long long modules_adds = ~0ull;
+Lock modules_lock;     // guards the list
+
+template <class T>
+bool find(T& slot, const char* name) {
+  slot = (T)dlsym(RTLD_DEFAULT, name);
+  return slot != nullptr;
+}
+
+const void* base_of(const void* address) {
+  Dl_info info;
+  return dladdr(address, &info) ? info.dli_fbase : nullptr;
+}
+
+bool find_glibc(const char** why) {
+  *why = "glibc does not have the private symbols that weft needs";
+  uint32_t *size, *tid, *list, *start;
+  void (*static_info)(size_t*, size_t*);
+  char *resolver, *keys;
+  if (!find(size, "_thread_db_sizeof_pthread") || !find(tid, "_thread_db_pthread_tid") ||
+      !find(list, "_thread_db_pthread_list") || !find(start, "_thread_db_pthread_start_routine") ||
+      !find(static_info, "_dl_get_tls_static_info") || !find(glibc.allocate_tls, "_dl_allocate_tls") ||
+      !find(glibc.ctype_init, "__ctype_init") || !find(glibc.call_tls_dtors, "__call_tls_dtors") ||
+      !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
+    return false;
+  char* self = (char*)__builtin_thread_pointer();
+  glibc.tcb_size = *size;
+  glibc.tid = tid[2];  // descriptors are {bits, count, byte offset}
+  glibc.list = list[2];
+  glibc.start_routine = start[2];
+  static_info(&glibc.tls_size, &glibc.tls_align);
+  glibc.resolver = resolver - self;
+  glibc.keys = (Glibc::Key*)keys;
+  const ptrdiff_t* rseq;
+  glibc.rseq = find(rseq, "__rseq_offset") ? *rseq : 0;
+  glibc.state = (char*)&thread_state - self;
+  glibc.libc_base = base_of((const void*)glibc.ctype_init);
+  glibc.rtld_base = base_of((const void*)glibc.allocate_tls);
+  glibc.weft_base = base_of((const void*)&find_glibc);
+  find(glibc.threads, "__nptl_nthreads");
+  *why = "glibc's thread control block is not laid out as expected";
+  return glibc.tcb_size <= kMaxTcb && glibc.tid + 4 <= glibc.tcb_size && glibc.list + 16 <= glibc.tcb_size &&
+         glibc.tls_size < (1 << 20) && *(int*)(self + glibc.tid) == (int)sys::gettid();
+}
+
+struct Harvest {
+  Context context;
+  int published;
+  void* robust_head;
+  char* tcb;
+  void* (*go_on)(void*);
+};
+
+// Runs on glibc's own new thread, whose kernel thread ends in it.
+void* harvest_start(void* argument) {
+  auto* harvest = (Harvest*)argument;
+  uint64_t all = ~uint64_t{0};
+  sys::sigprocmask(0, &all, nullptr);
+  size_t length;
+  sys::call(SYS_get_robust_list, 0, sys::word(&harvest->robust_head), sys::word(&length));
+  sys::call(SYS_set_tid_address, 0);
+  sys::call(SYS_set_robust_list, 0, 24);
+  char* self = (char*)__builtin_thread_pointer();
+  if (glibc.rseq) sys::call(SYS_rseq, sys::word(self + glibc.rseq), 32, 1 /* unregister */, 0x53053053);
+  harvest->tcb = self;
+  harvest->context.fs = self;
+  weft_park_and_leave(&harvest->context, &harvest->published);
+  return nullptr;
+}
+
+bool harvest_mould(const char** why) {
+  *why = "no thread could be made for the mould of TLS blocks";
+  StackMemory stack;
+  uint64_t size = (64 << 10) + ((glibc.tls_size + 4095) & ~uint64_t{4095});
+  if (!stack_allocate(size, 4096, &stack)) return false;
+  static Harvest harvest;
+  harvest = {};
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stack.low, stack.size);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  unsigned long thread;
+  int error = real_calls.pthread_create(&thread, &attributes, harvest_start, &harvest);
+  pthread_attr_destroy(&attributes);
+  if (error) return false;
+  while (!__atomic_load_n(&harvest.published, __ATOMIC_ACQUIRE)) sys::futex_wait(&harvest.published, 0);
+  count(Metric::blocks_harvested);
+
+  *why = "glibc's thread control block is not laid out as expected";
+  self_pointer_count = 0;
+  char* tcb = harvest.tcb;
+  memcpy(mould, tcb, glibc.tcb_size);
+  auto* words = (uintptr_t*)mould;
+  uintptr_t low = (uintptr_t)stack.low, here = (uintptr_t)tcb;
+  bool found_stack = false;
+  for (unsigned i = 0; i < glibc.tcb_size / 8; i++) {
+    uintptr_t word = words[i];
+    if (word - here < glibc.tcb_size) {
+      if (self_pointer_count == kMaxSelfPointers) return false;
+      self_pointers[self_pointer_count++] = (uint16_t)(i * 8);
+      words[i] = word - here;
+    } else if (word == low && i + 1 < glibc.tcb_size / 8 && words[i + 1] == stack.size) {
+      glibc.stack_block = i * 8;
+      glibc.stack_block_size = i * 8 + 8;
+      found_stack = true;
+    } else if (word - low < stack.size) {
+      words[i] = 0;  // into the mould's own frames: buffers of its start routine
+    }
+  }
+  if (!found_stack || (uintptr_t)harvest.robust_head - here >= glibc.tcb_size) return false;
+  glibc.robust_head = (unsigned)((uintptr_t)harvest.robust_head - here);
+  mould_resolver = *(uintptr_t*)(tcb + glibc.resolver) - here;
+  if (mould_resolver >= glibc.tcb_size) return false;
+  if (glibc.rseq > 0 && (size_t)glibc.rseq + 8 <= glibc.tcb_size) {
+    *(uint32_t*)(mould + glibc.rseq) = 0;               // cpu_id_start
+    *(int32_t*)(mould + glibc.rseq + 4) = -1;           // cpu_id: not registered
+  }
+  return true;
+}
+
+// The TCB at `tcb` as of a thread that has not begun. DTV and list links are the block's own and stay.
+void lay_tcb(char* tcb, Coroutine* coroutine, bool fresh) {
+  void* dtv = ((void**)tcb)[1];
+  memcpy(tcb, mould, glibc.tcb_size);
+  for (unsigned i = 0; i < self_pointer_count; i++) *(uintptr_t*)(tcb + self_pointers[i]) += (uintptr_t)tcb;
+  if (!fresh) ((void**)tcb)[1] = dtv;
+  // Linked to itself: a fork's child unlinks the running thread from whatever list it believes it to be in.
+  auto* links = (void**)(tcb + glibc.list);
+  links[0] = links[1] = links;
+}
+
+void set_state(Coroutine* coroutine) {
+  auto* state = (ThreadState*)((char*)coroutine->tcb + glibc.state);
+  memset((void*)state, 0, sizeof *state);
+  state->woven = state->identity = coroutine;
+}
+
+int module_found(dl_phdr_info* info, size_t, void* argument) {
+  auto* tp = (char*)__builtin_thread_pointer();
+  modules_adds = info->dlpi_adds + info->dlpi_subs;
+  if (!info->dlpi_tls_modid) return 0;
+  const void* base = nullptr;
+  const ElfW(Phdr)* tls = nullptr;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    if (info->dlpi_phdr[i].p_type == PT_TLS) tls = &info->dlpi_phdr[i];
+    if (info->dlpi_phdr[i].p_type == PT_LOAD && !base) base = (const void*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+  }
+  // libc's own TLS goes on from coroutine to coroutine (its malloc caches); ld.so's and ours are not the program's.
+  if (!tls || base == glibc.libc_base || base == glibc.rtld_base || base == glibc.weft_base) return 0;
+  auto* data = (char*)info->dlpi_tls_data;
+  Module module{data - tp, (const void*)(info->dlpi_addr + tls->p_vaddr), tls->p_filesz, tls->p_memsz};
+  if (!data || data > tp || (size_t)(tp - data) > glibc.tls_size) {
+    dynamic_modules = true;
+    if (data && argument) {
+      memcpy(data, module.image, module.image_size);
+      memset(data + module.image_size, 0, module.size - module.image_size);
+    }
+    return 0;
+  }
+  if (module_count < kMaxModules) modules[module_count++] = module;
+  return 0;
+}
+
+int first_module(dl_phdr_info* info, size_t, void* argument) {
+  *(unsigned long long*)argument = info->dlpi_adds + info->dlpi_subs;
+  return 1;
+}
+
+// ---- self-test: a cast must be as good as a thread of glibc's making
+
+Context test_return;
+Coroutine* test_coroutine;
+bool test_passed;
+
+void self_test(Coroutine* coroutine) {
+  glibc.ctype_init();
+  char text[16];
+  errno = 42;
+  void* memory = malloc(100);
+  free(memory);
+  snprintf(text, sizeof text, "%.3f", 1.5);
+  pthread_mutex_t mutex;
+  pthread_mutexattr_t kind;
+  pthread_mutexattr_init(&kind);
+  pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
+  pthread_mutex_init(&mutex, &kind);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_destroy(&attributes);
+  test_passed = errno == 42 && pthread_self() == (pthread_t)coroutine->tcb && !strcmp(text, "1.500") &&
+                thread_state.identity == coroutine && *(int*)((char*)coroutine->tcb + glibc.tid) == coroutine->tid;
+  errno = 0;
+}
+
+}  // namespace
+
+uint64_t tls_block_size() { return glibc.tls_size + glibc.tls_align + kRedZone; }
+
+int tls_block_make(Coroutine* coroutine, char* low, uint64_t size) {
+  char* tcb = (char*)(((uintptr_t)(low + size) - glibc.tcb_size) & -glibc.tls_align);
+  coroutine->tcb = tcb;
+  lay_tcb(tcb, coroutine, true);
+  if (!glibc.allocate_tls(tcb)) return ENOMEM;
+  *(uintptr_t*)(tcb + glibc.resolver) = (uintptr_t)tcb + mould_resolver;
+  set_state(coroutine);
+  count(Metric::blocks_cast);
+  return 0;
+}
+
+void tls_block_renew(Coroutine* coroutine) {
+  lay_tcb((char*)coroutine->tcb, coroutine, false);
+  set_state(coroutine);
+}
+
+void tls_block_prepare_frame(Coroutine* coroutine) {
+  char* tcb = (char*)coroutine->tcb;
+  *(int32_t*)(tcb + glibc.tid) = coroutine->tid;
+  *(char**)(tcb + glibc.stack_block) = coroutine->stack_low;
+  *(uint64_t*)(tcb + glibc.stack_block_size) = coroutine->stack_size;
+  *(void**)(tcb + glibc.start_routine) = (void*)coroutine->start;
+  char* top = coroutine->supplied_stack ? (char*)coroutine->supplied_stack + coroutine->supplied_size
+                                        : tcb - (glibc.tls_size - glibc.tcb_size) - kRedZone;
+  auto* frame = (Frame*)(((uintptr_t)top & ~uintptr_t{63}) - sizeof(Frame));
+  *frame = {.mxcsr = 0x1f80, .x87 = 0x037f, .padding = 0, .r15 = nullptr, .r14 = nullptr, .r13 = nullptr,
+            .r12 = coroutine, .rbx = nullptr, .rbp = nullptr, .rip = (void*)weft_context_entry};
+  coroutine->context = {frame, tcb};
+}
+
+void tls_block_started(Coroutine*) {
+  uselocale(LC_GLOBAL_LOCALE);
+  glibc.ctype_init();
+  errno = 0;
+  h_errno = 0;
+}
+
+void tls_key_created(unsigned key) {
+  int seen = keys_used.load(std::memory_order_relaxed);
+  while ((int)key >= seen && !keys_used.compare_exchange_weak(seen, (int)key + 1)) {
+  }
+}
+
+void tls_block_run_destructors() {
+  glibc.call_tls_dtors();
+  for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; round++) {
+    bool found = false;
+    int keys = keys_used.load(std::memory_order_acquire);
+    for (int key = 0; key < keys; key++) {
+      auto* destructor = glibc.keys[key].destructor;
+      void* value = pthread_getspecific((pthread_key_t)key);
+      if (!value) continue;
+      pthread_setspecific((pthread_key_t)key, nullptr);
+      if (!destructor || !(glibc.keys[key].sequence & 1)) continue;
+      found = true;
+      destructor(value);
+    }
+    if (!found) break;
+  }
+}
+
+void tls_block_reset_modules(Coroutine*) {
+  unsigned long long adds = 0;
+  dl_iterate_phdr(first_module, &adds);
+  if (adds != modules_adds || dynamic_modules) {
+    Locked locked(modules_lock);
+    module_count = 0;
+    dynamic_modules = false;
+    dl_iterate_phdr(module_found, (void*)1);
+  }
+  auto* tp = (char*)__builtin_thread_pointer();
+  for (unsigned i = 0; i < module_count; i++) {
+    const Module& module = modules[i];
+    memcpy(tp + module.offset, module.image, module.image_size);
+    memset(tp + module.offset + module.image_size, 0, module.size - module.image_size);
+  }
+}
+
+void tls_block_use_kernel_tid(Coroutine* coroutine) {
+  char* tcb = (char*)coroutine->tcb;
+  *(int32_t*)(tcb + glibc.tid) = (int32_t)sys::gettid();
+  sys::call(SYS_set_robust_list, sys::word(tcb + glibc.robust_head), 24);
+}
+
+const int* tls_block_tid_of(const void* thread_pointer) { return (const int*)((const char*)thread_pointer + glibc.tid); }
+
+unsigned glibc_thread_count() { return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) : 0; }
+
+void tls_block_reset() {
+  modules_lock.reset();
+  modules_adds = ~0ull;
+}
+
+bool tls_block_init(const char** why) {
+  if (!find_glibc(why) || !harvest_mould(why)) return false;
+  // Keys made before the hooks could see them.
+  for (int key = 0; key < PTHREAD_KEYS_MAX; key++)
+    if (glibc.keys[key].sequence & 1) tls_key_created((unsigned)key);
+
+  *why = "a thread made from the mould does not behave as one of glibc's";
+  StackMemory stack;
+  if (!stack_allocate((64 << 10) + tls_block_size(), 4096, &stack)) return false;
+  static Coroutine subject;
+  subject.stack_low = stack.low;
+  subject.stack_size = stack.size;
+  subject.tid = (1 << 23) - 1;
+  if (tls_block_make(&subject, stack.low, stack.size)) return false;
+  tls_block_prepare_frame(&subject);
+  ((Frame*)subject.context.sp)->r12 = nullptr;  // weft_coroutine_main knows the self-test by it
+  test_coroutine = &subject;
+  test_return.fs = __builtin_thread_pointer();
+  weft_switch(&test_return, &subject.context);
+  return test_passed;
+}
+
+void tls_block_self_test() {
+  self_test(test_coroutine);
+  for (;;) weft_switch(&test_coroutine->context, &test_return);
+}
+
+}  // namespace weft

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ending a wait exactly once, and the wait of a kernel thread.
+#include "sched/wait.h"
+
+#include <cerrno>
+
+#include "sched/clock.h"
+#include "sched/coroutine.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+#include "sched/worker.h"
+
+namespace weft {
+
+constinit thread_local ThreadState thread_state = {};
+
+namespace {
+
+// The ticket's wait has ended with `word` before it: whoever waits has left its stack, or will see the reason when it does.
+void resume_owner(Waiter* waiter, uint64_t word) {
+  if (!(word & Waiter::kSwitchedOut)) return;
+  Coroutine* coroutine = waiter->coroutine;
+  if (!coroutine || coroutine->pinned)
+    sys::futex_wake(&waiter->word, 1);
+  else
+    make_ready(coroutine);
+}
+
+}  // namespace
+
+bool wake(Waiter* waiter, uint64_t ticket, Wake reason) {
+  uint64_t word = waiter->word.load(std::memory_order_relaxed);
+  do {
+    if (word >> 8 != ticket || (word & Waiter::kReasonMask)) return false;
+    // Release: what the waker did before is seen by the waiter, whose reason() acquires. Acquire: pairs with kSwitchedOut.
+  } while (!waiter->word.compare_exchange_weak(word, word | (uint64_t)reason, std::memory_order_acq_rel));
+  resume_owner(waiter, word);
+  return true;
+}
+
+bool interrupt(Waiter* waiter) {
+  uint64_t word = waiter->word.load(std::memory_order_relaxed);
+  do {
+    if (!(word & Waiter::kInterruptible) || (word & Waiter::kReasonMask)) return false;
+  } while (!waiter->word.compare_exchange_weak(word, word | (uint64_t)Wake::interrupted, std::memory_order_acq_rel));
+  resume_owner(waiter, word);
+  return true;
+}
+
+Wake block_kernel_thread(Waiter* waiter, uint64_t deadline) {
+  timespec until = to_timespec(deadline);
+  uint64_t word = waiter->word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel) | Waiter::kSwitchedOut;
+  while (!(word & Waiter::kReasonMask)) {
+    long result = sys::futex_wait(&waiter->word, (uint32_t)word, deadline == kNever ? nullptr : &until);
+    if (result == -ETIMEDOUT)
+      wake(waiter, word >> 8, Wake::timed_out);
+    else if (result == -EINTR && (word & Waiter::kInterruptible))
+      wake(waiter, word >> 8, Wake::interrupted);
+    word = waiter->word.load(std::memory_order_acquire);
+  }
+  return Wake(word & Waiter::kReasonMask);
+}
+
+}  // namespace weft

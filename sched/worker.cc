@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scheduling: the run queues, the switch between coroutines, the carrier's loop, and how a worker changes carriers.
+//
+// A switch goes from coroutine to coroutine directly; only when the queue is empty, the slice is used up or the monitor asks does it
+// go through the loop on the carrier's own stack. Whoever runs next settles what the one before left behind (settle), because
+// only then has its stack been left: a parked one may have been woken meanwhile, a finished one may be given back.
+//
+// Races, and who must win:
+//   wake against park          the word of Waiter: the later of the two makes the coroutine ready
+//   push into an inbox against a worker going to sleep   the sleeper stores `sleeping`, then looks into the inbox; the pusher pushes, then
+//                              looks at `sleeping`; both sequentially consistent, so at least one sees the other
+//   monitor against carrier    `inside` and `taken`, see worker.h
+#include "sched/worker.h"
+
+#include <cerrno>
+#include <pthread.h>
+
+#include "sched/carrier.h"
+#include "sched/clock.h"
+#include "sched/log.h"
+#include "sched/monitor.h"
+#include "sched/options.h"
+#include "sched/poller.h"
+#include "sched/runtime.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+
+namespace weft {
+
+bool have_membarrier;
+Lock handoff_lock;
+
+namespace {
+
+Worker workers[kMaxWorkers];
+unsigned workers_used;
+std::atomic<int32_t> idle_workers{0};
+
+// guarded by handoff_lock
+Carrier* spares;
+unsigned spare_count;
+Worker* orphans[kMaxWorkers];
+unsigned orphan_count;
+
+void push_tail(Worker* worker, Coroutine* coroutine) {
+  coroutine->next = nullptr;
+  if (worker->tail)
+    worker->tail->next = coroutine;
+  else
+    worker->head = coroutine;
+  worker->tail = coroutine;
+  worker->length.store(worker->length.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+Coroutine* pop(Worker* worker) {
+  if (Coroutine* next = worker->run_next) {
+    worker->run_next = nullptr;
+    return next;
+  }
+  Coroutine* first = worker->head;
+  if (first) {
+    worker->head = first->next;
+    if (!worker->head) worker->tail = nullptr;
+    worker->length.store(worker->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  }
+  return first;
+}
+
+// The sleeping worker is woken by the first who clears its flag.
+bool kick(Worker* worker) {
+  if (!worker->sleeping.load(std::memory_order_seq_cst) || !worker->sleeping.exchange(0)) return false;
+  idle_workers.fetch_sub(1, std::memory_order_relaxed);
+  uint64_t one = 1;
+  sys::write(worker->event_fd, &one, sizeof one);
+  return true;
+}
+
+void push_inbox(Worker* worker, Coroutine* coroutine) {
+  Coroutine* newest = worker->inbox.load(std::memory_order_relaxed);
+  do coroutine->next = newest;
+  while (!worker->inbox.compare_exchange_weak(newest, coroutine));
+  kick(worker);
+}
+
+// Takes everything others put in, oldest first.
+void drain_inbox(Worker* worker) {
+  if (!worker->inbox.load(std::memory_order_relaxed)) return;
+  Coroutine* newest = worker->inbox.exchange(nullptr, std::memory_order_acquire);
+  Coroutine* oldest = nullptr;
+  while (newest) {
+    Coroutine* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  while (oldest) {
+    Coroutine* next = oldest->next;
+    push_tail(worker, oldest);
+    oldest = next;
+  }
+}
+
+// Half of the queue, the older half, goes to another worker.
+void give_half(Worker* from, Worker* to) {
+  uint32_t count_moved = from->length.load(std::memory_order_relaxed) / 2;
+  if (!count_moved) count_moved = from->head ? 1 : 0;
+  count(from->metrics, Metric::steals, count_moved);
+  for (uint32_t i = 0; i < count_moved; i++) {
+    Coroutine* moved = from->head;
+    from->head = moved->next;
+    if (!from->head) from->tail = nullptr;
+    from->length.store(from->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    push_inbox(to, moved);
+  }
+}
+
+Worker* sleeping_worker() {
+  if (idle_workers.load(std::memory_order_relaxed) <= 0) return nullptr;
+  for (unsigned i = 0; i < workers_used; i++)
+    if (workers[i].sleeping.load(std::memory_order_relaxed)) return &workers[i];
+  return nullptr;
+}
+
+// The worker this thread of control may touch now, or null. Never switches: callers hold locks.
+Worker* touchable_worker(bool* entered) {
+  ThreadState& state = thread_state;
+  *entered = false;
+  if (state.carrier) return state.carrier->worker;
+  Coroutine* self = state.woven;
+  if (!self) return nullptr;
+  Carrier* carrier = self->carrier;
+  if (carrier->inside.load(std::memory_order_relaxed)) return carrier->worker;
+  carrier->inside.store(1, std::memory_order_relaxed);
+  if (have_membarrier)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (carrier->taken.load(std::memory_order_relaxed)) {
+    carrier->inside.store(0, std::memory_order_release);
+    return nullptr;
+  }
+  *entered = true;
+  return carrier->worker;
+}
+
+enum Departure : uint8_t { kPark, kYield, kFinish, kRejoin };
+
+// Settles what the context before this one on the carrier left behind. First thing after every switch.
+void settle(Carrier* carrier) {
+  Coroutine* left = carrier->departed;
+  if (!left) return;
+  carrier->departed = nullptr;
+  switch (carrier->departed_how) {
+    case kPark: {
+      uint64_t word = left->waiter.word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel);
+      if (word & Waiter::kReasonMask) make_ready(left);
+      break;
+    }
+    case kYield:
+      left->state.store(State::ready, std::memory_order_relaxed);
+      push_tail(carrier->worker, left);
+      break;
+    case kFinish:
+      coroutine_gone(left);
+      break;
+    case kRejoin:
+      make_ready(left);
+      break;
+  }
+}
+
+// On the new stack: this coroutine runs now.
+void arrived(Coroutine* self) {
+  Carrier* carrier = self->carrier;
+  settle(carrier);
+  self->state.store(State::running, std::memory_order_relaxed);
+}
+
+void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
+  next->carrier = carrier;
+  next->last_worker = worker;
+  next->budget = kBudget;
+  carrier->running = next;
+  worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// Leaves the running coroutine for the next one, or for the loop. Called inside; returns inside when it runs again.
+void switch_away(Coroutine* self, Departure how) {
+  Carrier* carrier = self->carrier;
+  Worker* worker = carrier->worker;
+  Coroutine* next = nullptr;
+  if (worker && ++worker->slice < kDirectSwitches && !worker->preempt.load(std::memory_order_relaxed) &&
+      !worker->thief.load(std::memory_order_relaxed))
+    next = pop(worker);
+  carrier->departed = self;
+  carrier->departed_how = how;
+  if (next) {
+    prepare_resume(carrier, worker, next);
+    weft_switch(&self->context, &next->context);
+  } else {
+    weft_switch(&self->context, &carrier->loop);
+  }
+  arrived(self);
+}
+
+// Guarded by handoff_lock.
+void attach_locked(Carrier* carrier, Worker* worker) {
+  carrier->worker = worker;
+  worker->carrier = carrier;
+  carrier->inside.store(1, std::memory_order_relaxed);
+  carrier->taken.store(0, std::memory_order_release);
+}
+
+void hand_on_locked(Worker* worker) {
+  if (Carrier* spare = spares) {
+    spares = spare->next;
+    spare_count--;
+    attach_locked(spare, worker);
+    spare->wake.store(1, std::memory_order_release);
+    sys::futex_wake(&spare->wake, 1);
+  } else {
+    orphans[orphan_count++] = worker;
+    monitor_kick();
+  }
+}
+
+constexpr unsigned kMaxSpares = 2;
+
+// A carrier without a worker: takes one that waits for a carrier, or sleeps until it gets one. False: it is not needed any more.
+bool await_worker(Carrier* carrier) {
+  handoff_lock.lock();
+  if (orphan_count) {
+    attach_locked(carrier, orphans[--orphan_count]);
+    handoff_lock.unlock();
+    return true;
+  }
+  if (spare_count >= kMaxSpares) {
+    carrier->retired = true;
+    handoff_lock.unlock();
+    return false;
+  }
+  carrier->wake.store(0, std::memory_order_relaxed);
+  carrier->next = spares;
+  spares = carrier;
+  spare_count++;
+  handoff_lock.unlock();
+  while (!carrier->wake.load(std::memory_order_acquire)) sys::futex_wait(&carrier->wake, 0);
+  return true;
+}
+
+// Asks busy workers for work before this one sleeps.
+void ask_for_work(Worker* worker) {
+  for (unsigned i = 0; i < workers_used; i++) {
+    Worker* other = &workers[i];
+    if (other != worker && other->length.load(std::memory_order_relaxed) > 0)
+      other->thief.store(worker->index + 1, std::memory_order_relaxed);
+  }
+}
+
+void sleep_in_poller(Worker* worker) {
+  ask_for_work(worker);
+  idle_workers.fetch_add(1, std::memory_order_relaxed);
+  worker->sleeping.store(1);
+  if (worker->inbox.load()) {
+    if (worker->sleeping.exchange(0)) idle_workers.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  poller_poll(worker, worker->timers.earliest());
+  if (worker->sleeping.exchange(0)) idle_workers.fetch_sub(1, std::memory_order_relaxed);
+  monitor_worker_woke();
+}
+
+Coroutine* find_next(Worker* worker) {
+  if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) poller_poll(worker, 0);
+  worker->preempt.store(0, std::memory_order_relaxed);
+  for (;;) {
+    drain_inbox(worker);
+    if (worker->timers.earliest() != kNever) {
+      uint64_t now = now_ns();
+      coarse_now.store(now, std::memory_order_relaxed);
+      if (worker->timers.earliest() <= now) worker->timers.fire(now);
+    }
+    if (worker->thief.load(std::memory_order_relaxed)) donate(worker);
+    if (Coroutine* next = pop(worker)) {
+      worker->slice = 0;
+      return next;
+    }
+    sleep_in_poller(worker);
+    coarse_now.store(now_ns(), std::memory_order_relaxed);
+  }
+}
+
+}  // namespace
+
+Worker* worker_at(unsigned index) { return &workers[index]; }
+unsigned worker_count() { return workers_used; }
+void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
+
+bool donate(Worker* worker) {
+  uint32_t thief = worker->thief.exchange(0, std::memory_order_relaxed);
+  if (!thief || !worker->head) return false;
+  Worker* other = &workers[thief - 1];
+  if (!other->sleeping.load(std::memory_order_relaxed)) return false;
+  give_half(worker, other);
+  return true;
+}
+
+void make_ready(Coroutine* coroutine) {
+  coroutine->state.store(State::ready, std::memory_order_relaxed);
+  bool entered;
+  if (Worker* worker = touchable_worker(&entered)) {
+    count(worker->metrics, Metric::wakes);
+    if (thread_state.carrier) {
+      push_tail(worker, coroutine);
+    } else {
+      if (worker->run_next) push_tail(worker, worker->run_next);
+      worker->run_next = coroutine;
+    }
+    if (worker->length.load(std::memory_order_relaxed) >= 2)
+      if (Worker* idle = sleeping_worker()) give_half(worker, idle);
+    if (entered) leave(thread_state.woven);
+    return;
+  }
+  count(Metric::wakes);
+  Worker* target = coroutine->last_worker;
+  if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
+    if (Worker* idle = sleeping_worker()) target = idle;
+    if (!target) target = least_loaded_worker();
+  }
+  push_inbox(target, coroutine);
+}
+
+void start_coroutine(Coroutine* coroutine) {
+  coroutine->state.store(State::ready, std::memory_order_relaxed);
+  bool entered;
+  if (Worker* worker = touchable_worker(&entered)) {
+    push_tail(worker, coroutine);
+    if (worker->length.load(std::memory_order_relaxed) >= 2)
+      if (Worker* idle = sleeping_worker()) give_half(worker, idle);
+    if (entered) leave(thread_state.woven);
+    return;
+  }
+  Worker* target = sleeping_worker();
+  push_inbox(target ? target : least_loaded_worker(), coroutine);
+}
+
+Worker* least_loaded_worker() {
+  static std::atomic<uint32_t> turn{0};
+  uint32_t first = turn.fetch_add(1, std::memory_order_relaxed);
+  Worker* best = nullptr;
+  for (unsigned i = 0; i < workers_used; i++) {
+    Worker* worker = &workers[(first + i) % workers_used];
+    if (!best || worker->length.load(std::memory_order_relaxed) < best->length.load(std::memory_order_relaxed))
+      best = worker;
+  }
+  return best;
+}
+
+Worker* enter_slow(Coroutine* self) {
+  for (;;) {
+    Carrier* carrier = self->carrier;
+    carrier->inside.store(0, std::memory_order_release);
+    handoff_lock.lock();  // the monitor has decided when we get it
+    if (!carrier->worker && orphan_count) attach_locked(carrier, orphans[--orphan_count]);
+    if (carrier->worker) {
+      carrier->inside.store(1, std::memory_order_relaxed);
+      handoff_lock.unlock();
+      return carrier->worker;
+    }
+    handoff_lock.unlock();
+    switch_away(self, kRejoin);
+    if (self->carrier->worker) return self->carrier->worker;
+  }
+}
+
+Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
+  Worker* worker = self->carrier->worker;
+  TimerHeap* heap = nullptr;
+  if (deadline != kNever) {
+    heap = &worker->timers;
+    if (!heap->add(&self->timer, deadline, &self->waiter, ticket)) {
+      // No memory for a timer: wait as a kernel thread does, and let the worker go on.
+      region_enter(RegionKind::lasting);
+      self->pinned = true;
+      Wake reason = block_kernel_thread(&self->waiter, deadline);
+      self->pinned = false;
+      region_leave();
+      enter(self);
+      return reason;
+    }
+  }
+  count(worker->metrics, Metric::parks);
+  if (self->waiter.reason() == Wake::waiting) {
+    self->rescued = false;
+    self->state.store(State::parked, std::memory_order_relaxed);
+    switch_away(self, kPark);
+  } else {
+    count(worker->metrics, Metric::wakes);
+  }
+  if (heap) heap->remove(&self->timer);
+  self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
+  return self->waiter.reason();
+}
+
+void yield(Coroutine* self) {
+  Worker* worker = enter(self);
+  self->budget = kBudget;
+  bool others = worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed);
+  if (others || ++worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed))
+    switch_away(self, kYield);
+  leave(self);
+}
+
+void give_way(Coroutine* self) { yield(self); }
+
+void coroutine_begins(Coroutine* self) {
+  arrived(self);
+  leave(self);
+}
+
+void switch_finished(Coroutine* self) {
+  if (self->pinned) {
+    Carrier* carrier = self->carrier;
+    carrier->departed = self;
+    carrier->departed_how = kFinish;
+    weft_switch(&self->context, &carrier->loop);
+  } else {
+    enter(self);
+    switch_away(self, kFinish);
+  }
+  WEFT_CHECK(false, "coroutine %u ran on after its end", self->id);
+}
+
+void release_worker(Coroutine* self) {
+  Carrier* carrier = self->carrier;
+  handoff_lock.lock();
+  Worker* worker = carrier->worker;
+  carrier->worker = nullptr;
+  carrier->taken.store(1, std::memory_order_relaxed);
+  worker->carrier = nullptr;
+  hand_on_locked(worker);
+  handoff_lock.unlock();
+  leave(self);
+}
+
+bool take_worker(Worker* worker) {
+  Locked locked(handoff_lock);
+  Carrier* carrier = worker->carrier;
+  if (!carrier) return false;
+  carrier->taken.store(1);
+  if (have_membarrier)
+    sys::call(SYS_membarrier, 1 << 3 /* PRIVATE_EXPEDITED */, 0, 0);
+  else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (carrier->inside.load()) {
+    carrier->taken.store(0);
+    return false;
+  }
+  carrier->worker = nullptr;
+  worker->carrier = nullptr;
+  hand_on_locked(worker);
+  return true;
+}
+
+bool worker_waits_for_carrier() { return orphan_count != 0; }
+
+void add_orphan(Worker* worker) {
+  Locked locked(handoff_lock);
+  orphans[orphan_count++] = worker;
+}
+
+void carrier_loop(Carrier* carrier) {
+  for (;;) {
+    settle(carrier);
+    carrier->running = nullptr;
+    if (carrier->pinned) return;
+    if (!carrier->worker && !await_worker(carrier)) return;
+    Worker* worker = carrier->worker;
+    Coroutine* next = find_next(worker);
+    prepare_resume(carrier, worker, next);
+    weft_switch(&carrier->loop, &next->context);
+  }
+}
+
+void workers_reset() {
+  handoff_lock.reset();
+  spares = nullptr;
+  spare_count = orphan_count = 0;
+  idle_workers.store(0);
+  for (unsigned i = 0; i < workers_used; i++) {
+    Worker& worker = workers[i];
+    worker.run_next = worker.head = worker.tail = nullptr;
+    worker.slice = 0;
+    worker.epoll_fd = worker.event_fd = -1;
+    worker.length.store(0);
+    worker.switches.store(0);
+    worker.metrics = {};
+    worker.inbox.store(nullptr);
+    worker.sleeping.store(0);
+    worker.thief.store(0);
+    worker.preempt.store(0);
+    worker.carrier = nullptr;
+    worker.timers.reset();
+  }
+  workers_used = 0;
+}
+
+}  // namespace weft
