@@ -56,7 +56,8 @@ FileFormat ElfFile::read_headers() {
 }
 
 bool ElfFile::read_segments() {
-  if (header_.e_phnum == 0 || header_.e_phentsize != sizeof(Elf64_Phdr)) return false;
+  if (header_.e_phnum == 0) return !is_program();  // object files have none
+  if (header_.e_phentsize != sizeof(Elf64_Phdr)) return false;
   for (unsigned i = 0; i < header_.e_phnum; i++) {
     Elf64_Phdr segment;
     if (!read_segment(i, segment)) return false;

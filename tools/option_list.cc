@@ -47,7 +47,7 @@ constinit Option g_options[] = {
 constexpr const char* kLevels[] = {"error", "warn", "info", "debug"};
 
 // Variables that are weft's own and no options.
-constexpr const char* kInternal[] = {"WEFT_ROOT"};
+constexpr const char* kInternal[] = {"WEFT_ROOT", "WEFT_CHAOS"};
 
 [[noreturn]] void fail_value(const Option& option, const char* value, const char* why) {
   fail(kOwnFailure, "--%s: '%s' %s. See weft --help.", option.name, value, why);
