@@ -46,7 +46,7 @@ weft_park_and_leave:
 	movq	%rsp, WEFT_CONTEXT_SP(%rdi)
 	movq	%rsi, %rdi
 	movl	$1, (%rdi)
-	movl	$1, %esi		// FUTEX_WAKE
+	movl	$129, %esi		// FUTEX_WAKE | FUTEX_PRIVATE_FLAG
 	movl	$1, %edx
 	movl	$202, %eax		// futex
 	syscall

@@ -37,38 +37,49 @@ enum class DescriptorKind : uint8_t {
 };
 
 struct Readiness {
-  std::atomic<uint32_t> events{1};   // counts edges; starts as "worth trying"
-  std::atomic<uint32_t> drained{0};  // value of events before the try that found nothing
+  std::atomic<uint32_t> events;   // counts edges; written under the descriptor's lock
+  std::atomic<uint32_t> drained;  // value of events before the try that found nothing
   WaitQueue waiters;                 // guarded by the descriptor's lock
 };
 
+// Fields that are not atomic are guarded by lock. Flags, kind and timeouts are the hooks' knowledge of the number; they may be stale.
 struct Descriptor {
-  Lock lock;                            // guards the queues, registration and generation
-  std::atomic<uint32_t> generation;     // bumped when the number changes its meaning
-  Readiness ready[2];                   // by Direction
-  std::atomic<uint8_t> kind;            // DescriptorKind
-  std::atomic<uint8_t> flags;           // bits below
-  uint16_t poller;                      // index + 1 of the worker whose epoll has it; guarded by lock
-  uint32_t registered;                  // events asked for; guarded by lock
-  std::atomic<uint32_t> receive_timeout;  // SO_RCVTIMEO in microseconds, 0: none
-  std::atomic<uint32_t> send_timeout;     // SO_SNDTIMEO
-  uint32_t sleepers;                    // waiters that stayed on this private duplicate; guarded by lock
+  Lock lock;                              // guards the queues, registration and generation
+  std::atomic<uint32_t> generation;       // bumped when the number changes its meaning
+  Readiness ready[2];                     // by Direction
+  std::atomic<uint32_t> registered;       // events asked for, 0: in no epoll; written under lock
+  std::atomic<uint16_t> flags;            // bits below
+  std::atomic<uint8_t> kind;              // DescriptorKind
+  uint16_t poller;                        // index + 1 of the worker whose epoll has it
+  uint32_t sleepers;                      // waiters that stayed on this private duplicate
+  std::atomic<uint32_t> epoch;            // of description_epoch when flags and timeouts were last looked up
+  std::atomic<uint64_t> receive_timeout;  // SO_RCVTIMEO in nanoseconds, 0: none
+  std::atomic<uint64_t> send_timeout;     // SO_SNDTIMEO
 
-  static constexpr uint8_t kNonblocking = 1;    // O_NONBLOCK is set by the program: straight through
-  static constexpr uint8_t kShared = 2;         // another descriptor or process has the same description
-  static constexpr uint8_t kNoDrainHint = 4;    // a short read does not say drained (urgent data, TLS offload, hang-up seen)
-  static constexpr uint8_t kUnpollable = 8;     // epoll refused it: waits are blocking regions
-  static constexpr uint8_t kLowWater = 16;      // SO_RCVLOWAT above 1
-  static constexpr uint8_t kUnixSocket = 32;
-  static constexpr uint8_t kDatagram = 64;
+  static constexpr uint16_t kNonblocking = 1;    // O_NONBLOCK is set by the program: straight through
+  static constexpr uint16_t kShared = 2;         // another descriptor or process has the same description
+  static constexpr uint16_t kNoDrainHint = 4;    // a short read does not say drained (urgent data, TLS offload, hang-up seen)
+  static constexpr uint16_t kUnpollable = 8;     // epoll refused it: waits are blocking regions
+  static constexpr uint16_t kLowWater = 16;      // SO_RCVLOWAT above 1
+  static constexpr uint16_t kUnixSocket = 32;
+  static constexpr uint16_t kDatagram = 64;      // SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW: a call is a message
+  static constexpr uint16_t kTcp = 128;          // also of a listener, whose connections are streams then
+  static constexpr uint16_t kNoNowait = 256;     // preadv2 does not take RWF_NOWAIT: poll first
+  static constexpr uint16_t kHungUp = 512;       // EPOLLHUP was seen
 };
 
 constexpr int kMaxDescriptors = 1 << 20;
 
-// The entry of a descriptor, or null: out of range, or the table could not be had. Never moves.
-Descriptor* descriptor(int fd);
+extern Descriptor* descriptor_table;  // null until the runtime starts, or where there is no memory for it
+extern uint32_t descriptor_count;     // entries in it
 
-// Value to pass to drained() and wait_fd(): read it before the try.
+// The entry of a descriptor, or null: out of range, or the table could not be had. Never moves.
+inline Descriptor* descriptor(int fd) { return (uint32_t)fd < descriptor_count ? &descriptor_table[fd] : nullptr; }
+
+// What the hooks know of descriptors that share their description with others is looked up anew when this has moved.
+extern std::atomic<uint32_t> description_epoch;
+
+// Value to pass to mark_drained() and wait_fd(): read it before the try.
 inline uint32_t events_seen(const Descriptor* d, Direction direction) {
   return d->ready[(int)direction].events.load(std::memory_order_acquire);
 }
@@ -76,10 +87,13 @@ inline uint32_t events_seen(const Descriptor* d, Direction direction) {
 inline void mark_drained(Descriptor* d, Direction direction, uint32_t seen) {
   d->ready[(int)direction].drained.store(seen, std::memory_order_relaxed);
 }
+constexpr uint32_t kReadEvents = 0x2003;  // EPOLLIN | EPOLLPRI | EPOLLRDHUP
+constexpr uint32_t kWriteEvents = 4;      // EPOLLOUT
 // False: the last try found nothing and no edge came since, so a try would find nothing.
 inline bool worth_trying(const Descriptor* d, Direction direction) {
   const Readiness& r = d->ready[(int)direction];
-  return !d->registered || r.events.load(std::memory_order_acquire) != r.drained.load(std::memory_order_relaxed);
+  return !(d->registered.load(std::memory_order_relaxed) & (direction == Direction::read ? kReadEvents : kWriteEvents)) ||
+         r.events.load(std::memory_order_acquire) != r.drained.load(std::memory_order_relaxed);
 }
 
 enum class FdWake : uint8_t {
@@ -108,20 +122,25 @@ void wake_descriptor(int fd);
 void forget_descriptor(int fd);
 // The number has just been made or may have been reused: forget what is known, there are no waiters to move.
 void renew_descriptor(int fd);
+void renew_locked(Descriptor* d);  // the same, with the entry's lock held
 
-// One of several descriptors of a poll: joins its queue without parking. False: epoll does not take it.
+// One place in a descriptor's queue.
 struct PollWait {
-  int fd;
+  WaitNode node;                     // first member: a node of these queues is a PollWait
+  std::atomic<int> fd;               // becomes a private duplicate if the descriptor is closed meanwhile; written under its lock
   Direction direction;
   uint32_t seen;
-  WaitNode node;
 };
-// Parks until an edge on any of them or the deadline. FdWake::unpollable where one cannot be had.
-FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline);
+// Parks until an edge on any of them, after its `seen`, or the deadline. FdWake::unpollable where one cannot be had. `looked_at`:
+// an earlier wait of the same call was woken by the monitor's look, which comes once a call. *rescued: this one was.
+FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued);
 
 bool is_internal_fd(int fd);           // weft's own: close loops leave it be
 int next_internal_fd(int from);        // lowest internal descriptor >= from, or -1
 int make_internal_fd(int fd);          // moves it up high, close-on-exec; returns the new number or -errno
+bool relocate_internal_fd(int fd);     // the program wants this number. False: it cannot be given up
+int highest_known_fd();                // of those the hooks or the poller have met; internal ones not counted
+void note_known_fd(int fd);
 
 // ---- for worker and monitor
 int poller_open(Worker* worker);                       // 0 or -errno

@@ -34,8 +34,8 @@ FileFormat ElfFile::read_format() {
   const std::string_view bytes = file_.bytes();
   if (file_.error() != 0) return FileFormat::unreadable;
   if (bytes.empty()) return FileFormat::empty;
-  if (bytes.starts_with(ELFMAG)) return read_headers();
-  if (bytes.starts_with("#!")) return FileFormat::script;
+  if (file_.begins_with(ELFMAG)) return read_headers();
+  if (file_.begins_with("#!")) return FileFormat::script;
   for (size_t i = 0; i < bytes.size() && i < kLongestLine && bytes[i] != '\n'; i++) {
     if (bytes[i] == '\0') return FileFormat::unknown;
   }

@@ -41,7 +41,7 @@ struct CacheEntry {
 const char* look_in_cache(const char* name) {
   static const MappedFile cache("/etc/ld.so.cache");
   CacheHeader header;
-  if (!cache.bytes().starts_with(kCacheMagic) || !cache.read(0, &header, sizeof(header))) return nullptr;
+  if (!cache.begins_with(kCacheMagic) || !cache.read(0, &header, sizeof(header))) return nullptr;
   for (uint32_t i = 0; i < header.count; i++) {
     CacheEntry entry;
     if (!cache.read(sizeof(header) + uint64_t{i} * sizeof(entry), &entry, sizeof(entry))) return nullptr;

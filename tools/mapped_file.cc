@@ -41,6 +41,10 @@ MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<char*>(bytes_.data()), bytes_.size());
 }
 
+bool MappedFile::begins_with(std::string_view magic) const {
+  return bytes_.size() >= magic.size() && memcmp(bytes_.data(), magic.data(), magic.size()) == 0;
+}
+
 bool MappedFile::read(uint64_t offset, void* to, size_t size) const {
   if (offset > bytes_.size() || size > bytes_.size() - offset) return false;
   memcpy(to, bytes_.data() + offset, size);

@@ -20,6 +20,9 @@ class MappedFile {
   std::string_view bytes() const { return bytes_; }
   uint64_t size() const { return bytes_.size(); }
 
+  // Not std::string_view's own starts_with, which leaves a throw behind where the compiler does not optimise.
+  bool begins_with(std::string_view magic) const;
+
   // Copies, because a file may place its structures at any alignment. False: the file is not that long.
   bool read(uint64_t offset, void* to, size_t size) const;
 

@@ -127,7 +127,7 @@ void Driver::exchange_until_done() {
   }
   if (report_.seconds == 0) stop_clock(steady_clock::now());
   report_.least = UINT64_MAX;
-  for (auto& slot : slots_) report_.least = std::min(report_.least, slot->measured);
+  for (auto& slot : slots_) report_.least = std::min(report_.least, slot->answered);
 }
 
 void Driver::turn(int timeout_ms) {
@@ -160,7 +160,7 @@ void Driver::open(Slot& slot) {
   slot.phase = Phase::connecting;
   slot.reply.clear();
   uint32_t source = options_.many_sources ? kFirstSource + slot.index / kConnectionsPerSource : 0;
-  if (!slot.transport.open(options_.port, source)) return fail(slot, &Report::refused, "connect");
+  if (!slot.transport.open(options_.port, source, options_.reset)) return fail(slot, &Report::refused, "connect");
   epoll_event event = {EPOLLOUT, {}};
   event.data.u32 = slot.index;
   slot.interest = EPOLLOUT;
@@ -308,8 +308,8 @@ void Driver::judged(Slot& slot, Exchange::Verdict verdict) {
       break;
   }
   ++report_.exchanged;
+  if (stage_ != Stage::opening) ++slot.answered;
   if (slot.counted && (stage_ == Stage::measuring || options_.requests != 0)) {
-    ++slot.measured;
     ++report_.measured;
     auto taken = steady_clock::now() - slot.since;
     report_.latency.add(static_cast<uint64_t>(std::chrono::nanoseconds(taken).count()));

@@ -23,7 +23,7 @@ struct Report {
   uint64_t refused = 0, closed = 0, wrong = 0, status = 0, late = 0;  // failed exchanges by cause
   uint64_t lost = 0;                                                  // closed by the server while waiting at the gate
   uint64_t reopened = 0;  // connections that the server ended in good order after an answer
-  uint64_t least = 0;     // the least right answers of the measured part on one connection
+  uint64_t least = 0;     // the least right answers of one connection, opening left out
   int open = 0;           // connections open at once when the measured part began
   double opening_seconds = 0, seconds = 0, server_cpu_seconds = 0;
   Histogram latency;  // nanoseconds
@@ -53,7 +53,7 @@ class Driver {
     Phase phase = Phase::absent;
     uint32_t interest = 0;    // what epoll watches now
     size_t sent = 0;          // of the request
-    uint64_t measured = 0;    // right answers of the measured part
+    uint64_t answered = 0;    // right answers after the opening
     bool counted = false;     // this exchange began in the measured part
     Clock::time_point since;  // of the exchange, or of the opening
     std::string reply;        // what a tunnel answered so far

@@ -17,7 +17,7 @@ const char kUsage[] =
     "usage: weft_load echo|http --port N [options]\n"
     "  --connections N   --seconds S   --warm S      --requests N   --size BYTES (echo)\n"
     "  --request FILE    --body FILE   (http)        --close        --tls   --tunnel HOST:PORT\n"
-    "  --opening N       --timeout S   --gate        --server-pid N --many-sources\n";
+    "  --opening N       --timeout S   --gate        --server-pid N --reset --many-sources\n";
 
 bool read_file(const char* path, std::string* out) {
   std::ifstream file(path, std::ios::binary);
@@ -45,6 +45,7 @@ enum Long {
   timeout,
   gate,
   server_pid,
+  reset,
   many_sources
 };
 
@@ -63,6 +64,7 @@ const option kLong[] = {{"port", required_argument, nullptr, port},
                         {"timeout", required_argument, nullptr, timeout},
                         {"gate", no_argument, nullptr, gate},
                         {"server-pid", required_argument, nullptr, server_pid},
+                        {"reset", no_argument, nullptr, reset},
                         {"many-sources", no_argument, nullptr, many_sources},
                         {nullptr, 0, nullptr, 0}};
 
@@ -110,6 +112,9 @@ bool apply(int which, const char* value, Options* o) {
       return true;
     case server_pid:
       o->server_pid = atoi(value);
+      return true;
+    case reset:
+      o->reset = true;
       return true;
     case many_sources:
       o->many_sources = true;

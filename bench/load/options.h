@@ -28,6 +28,7 @@ struct Options {
   double timeout = 20;        // for one exchange, and for each opening
   bool gate = false;          // say "ready" when all are open, start at a line "go" on descriptor 0, leave at its end
   int server_pid = 0;         // its CPU time over the measured part is reported
+  bool reset = false;         // end connections by RST: nothing of this run is left in the way of the next
   bool many_sources = false;  // spread over 127.0.0.2 and on: a source address has 28,000 ports
 };
 

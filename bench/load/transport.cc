@@ -13,14 +13,13 @@
 
 namespace weft::load {
 
-bool Transport::open(uint16_t port, uint32_t source) {
+bool Transport::open(uint16_t port, uint32_t source, bool reset_at_end) {
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) return false;
   int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // Leaving by RST keeps tens of thousands of TIME_WAIT entries out of the next run's way.
-  linger abort_on_close = {1, 0};
-  ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close);
+  linger at_once = {1, 0};
+  if (reset_at_end) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   if (source != 0) {

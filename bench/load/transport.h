@@ -26,7 +26,7 @@ class Transport {
   ~Transport() { close(); }
 
   // Starts a connection to 127.0.0.1:port. `source` 0 leaves the choice of the source address to the kernel.
-  bool open(uint16_t port, uint32_t source);
+  bool open(uint16_t port, uint32_t source, bool reset_at_end);
   // Whether the connection that open() started has been made; call when writable.
   bool connected() const;
   // Begins or goes on with a TLS handshake; from its end on read() and write() are encrypted.
