@@ -7,6 +7,7 @@
 #include <cstring>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include "sched/carrier.h"
@@ -108,6 +109,7 @@ bool start_locked() {
   const char* why = nullptr;
   unsigned wanted = options.workers ? (unsigned)options.workers : cpus_of_affinity();
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
+  weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;
   stack_init();
   if (!tls_block_init(&why)) return go_native(why);
   tls_guard_internal_signals();
