@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The poller: turns "this descriptor is readable" into "this coroutine is ready".
 //
-// One EPOLL_CTL_ADD, edge-triggered, at the first EAGAIN of a descriptor's life, none per wait. For each descriptor and direction
-// there is a counter of events and the counter's value when the descriptor was last seen drained: it is worth trying iff they
-// differ. A reader takes the counter before its try and parks only if it has not moved since, compared under the
-// descriptor's lock; so an event between the try and the park is never lost, and one event wakes one waiter.
+// One EPOLL_CTL_ADD, edge-triggered, at the first EAGAIN of a descriptor's life, none per wait. For each descriptor and
+// direction there is a counter of events and the counter's value when the descriptor was last seen drained: it is worth
+// trying iff they differ. A reader takes the counter before its try and parks only if it has not moved since, compared
+// under the descriptor's lock; so an event between the try and the park is never lost, and one event wakes one waiter.
 //
 // Events carry descriptor and generation: an event of a closed and reused number wakes nobody.
-// The table is a cache of what the kernel knows, never the truth: what it cannot know (a descriptor closed past the hooks) is
-// found by the monitor, which looks once at every wait that lasts.
+// The table is a cache of what the kernel knows, never the truth: what it cannot know (a descriptor closed past the
+// hooks) is found by the monitor, which looks once at every wait that lasts.
 #pragma once
 
 #include <atomic>
@@ -25,24 +25,25 @@ enum class Direction : uint8_t { read = 0, write = 1 };
 
 // What kind of call weaves this descriptor; hook/fd_table finds out at first use.
 enum class DescriptorKind : uint8_t {
-  unknown,      // not looked at since the number was made
-  stream,       // TCP: a short read has drained it
-  socket,       // any other socket
-  listener,     // listening socket
-  pipe,         // pipe or FIFO
-  special,      // tty, eventfd, timerfd, …: pollable, no call that does not block
-  file,         // regular file, directory, block device: always ready
-  epoll,        // an epoll descriptor of the program's own
-  internal,     // weft's own
+  unknown,   // not looked at since the number was made
+  stream,    // TCP: a short read has drained it
+  socket,    // any other socket
+  listener,  // listening socket
+  pipe,      // pipe or FIFO
+  special,   // tty, eventfd, timerfd, …: pollable, no call that does not block
+  file,      // regular file, directory, block device: always ready
+  epoll,     // an epoll descriptor of the program's own
+  internal,  // weft's own
 };
 
 struct Readiness {
   std::atomic<uint32_t> events;   // counts edges; written under the descriptor's lock
   std::atomic<uint32_t> drained;  // value of events before the try that found nothing
-  WaitQueue waiters;                 // guarded by the descriptor's lock
+  WaitQueue waiters;              // guarded by the descriptor's lock
 };
 
-// Fields that are not atomic are guarded by lock. Flags, kind and timeouts are the hooks' knowledge of the number; they may be stale.
+// Fields that are not atomic are guarded by lock. Flags, kind and timeouts are the hooks' knowledge of the number; they
+// may be stale.
 struct Descriptor {
   Lock lock;                              // guards the queues, registration and generation
   std::atomic<uint32_t> generation;       // bumped when the number changes its meaning
@@ -56,16 +57,18 @@ struct Descriptor {
   std::atomic<uint64_t> receive_timeout;  // SO_RCVTIMEO in nanoseconds, 0: none
   std::atomic<uint64_t> send_timeout;     // SO_SNDTIMEO
 
-  static constexpr uint16_t kNonblocking = 1;    // O_NONBLOCK is set by the program: straight through
-  static constexpr uint16_t kShared = 2;         // another descriptor or process has the same description
-  static constexpr uint16_t kNoDrainHint = 4;    // a short read does not say drained (urgent data, TLS offload, hang-up seen)
-  static constexpr uint16_t kUnpollable = 8;     // epoll refused it: waits are blocking regions
-  static constexpr uint16_t kLowWater = 16;      // SO_RCVLOWAT above 1
+  static constexpr uint16_t kNonblocking = 1;  // O_NONBLOCK is set by the program: straight through
+  static constexpr uint16_t kShared = 2;       // another descriptor or process has the same description
+  static constexpr uint16_t kNoDrainHint =
+      4;  // a short read does not say drained (urgent data, TLS offload, hang-up seen)
+  static constexpr uint16_t kUnpollable = 8;  // epoll refused it: waits are blocking regions
+  static constexpr uint16_t kLowWater = 16;   // SO_RCVLOWAT above 1
   static constexpr uint16_t kUnixSocket = 32;
-  static constexpr uint16_t kDatagram = 64;      // SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW: a call is a message
-  static constexpr uint16_t kTcp = 128;          // also of a listener, whose connections are streams then
-  static constexpr uint16_t kNoNowait = 256;     // preadv2 does not take RWF_NOWAIT: poll first
-  static constexpr uint16_t kHungUp = 512;       // EPOLLHUP was seen
+  static constexpr uint16_t kDatagram = 64;       // SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW: a call is a message
+  static constexpr uint16_t kTcp = 128;           // also of a listener, whose connections are streams then
+  static constexpr uint16_t kHungUp = 256;        // EPOLLHUP was seen
+  static constexpr uint16_t kPollToRead = 512;    // preadv2 does not take RWF_NOWAIT: poll first
+  static constexpr uint16_t kPollToWrite = 1024;  // nor does pwritev2
 };
 
 constexpr int kMaxDescriptors = 1 << 20;
@@ -92,19 +95,20 @@ constexpr uint32_t kWriteEvents = 4;      // EPOLLOUT
 // False: the last try found nothing and no edge came since, so a try would find nothing.
 inline bool worth_trying(const Descriptor* d, Direction direction) {
   const Readiness& r = d->ready[(int)direction];
-  return !(d->registered.load(std::memory_order_relaxed) & (direction == Direction::read ? kReadEvents : kWriteEvents)) ||
+  return !(d->registered.load(std::memory_order_relaxed) &
+           (direction == Direction::read ? kReadEvents : kWriteEvents)) ||
          r.events.load(std::memory_order_acquire) != r.drained.load(std::memory_order_relaxed);
 }
 
 enum class FdWake : uint8_t {
-  ready,        // worth another try
+  ready,  // worth another try
   timed_out,
   interrupted,  // a signal or cancellation is to be acted on
   unpollable,   // epoll does not take it: make the call in a region
 };
 
-// Parks the running coroutine until an edge after `seen`. If the descriptor is closed meanwhile, *fd becomes a private duplicate
-// of it that the waiter goes on with and gives back with release_duplicate().
+// Parks the running coroutine until an edge after `seen`. If the descriptor is closed meanwhile, *fd becomes a private
+// duplicate of it that the waiter goes on with and gives back with release_duplicate().
 FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline);
 void release_duplicate(int fd, int original);
 
@@ -118,7 +122,8 @@ inline void pass_on(Descriptor* d, Direction direction) {
 // Wakes everyone who waits on it, so that they try again (shutdown, O_NONBLOCK set).
 void wake_descriptor(int fd);
 
-// The number changes its meaning: waiters go on with a private duplicate, the entry is forgotten. Before close, dup2 onto it, ….
+// The number changes its meaning: waiters go on with a private duplicate, the entry is forgotten. Before close, dup2
+// onto it, ….
 void forget_descriptor(int fd);
 // The number has just been made or may have been reused: forget what is known, there are no waiters to move.
 void renew_descriptor(int fd);
@@ -126,26 +131,27 @@ void renew_locked(Descriptor* d);  // the same, with the entry's lock held
 
 // One place in a descriptor's queue.
 struct PollWait {
-  WaitNode node;                     // first member: a node of these queues is a PollWait
-  std::atomic<int> fd;               // becomes a private duplicate if the descriptor is closed meanwhile; written under its lock
+  WaitNode node;        // first member: a node of these queues is a PollWait
+  std::atomic<int> fd;  // becomes a private duplicate if the descriptor is closed meanwhile; written under its lock
   Direction direction;
   uint32_t seen;
 };
-// Parks until an edge on any of them, after its `seen`, or the deadline. FdWake::unpollable where one cannot be had. `looked_at`:
-// an earlier wait of the same call was woken by the monitor's look, which comes once a call. *rescued: this one was.
+// Parks until an edge on any of them, after its `seen`, or the deadline. FdWake::unpollable where one cannot be had.
+// `looked_at`: an earlier wait of the same call was woken by the monitor's look, which comes once a call. *rescued:
+// this one was.
 FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued);
 
-bool is_internal_fd(int fd);           // weft's own: close loops leave it be
-int next_internal_fd(int from);        // lowest internal descriptor >= from, or -1
-int make_internal_fd(int fd);          // moves it up high, close-on-exec; returns the new number or -errno
-bool relocate_internal_fd(int fd);     // the program wants this number. False: it cannot be given up
-int highest_known_fd();                // of those the hooks or the poller have met; internal ones not counted
+bool is_internal_fd(int fd);        // weft's own: close loops leave it be
+int next_internal_fd(int from);     // lowest internal descriptor >= from, or -1
+int make_internal_fd(int fd);       // moves it up high, close-on-exec; returns the new number or -errno
+bool relocate_internal_fd(int fd);  // the program wants this number. False: it cannot be given up
+int highest_known_fd();             // of those the hooks or the poller have met; internal ones not counted
 void note_known_fd(int fd);
 
 // ---- for worker and monitor
-int poller_open(Worker* worker);                       // 0 or -errno
+int poller_open(Worker* worker);                          // 0 or -errno
 unsigned poller_poll(Worker* worker, uint64_t deadline);  // deadline 0: do not block. Returns coroutines made ready
-void poller_rescue(uint64_t now);                      // monitor: looks once at every descriptor wait older than 100 ms
-void poller_reset();                                   // fork child
+void poller_rescue(uint64_t now);  // monitor: looks once at every descriptor wait older than 100 ms
+void poller_reset();               // fork child
 
 }  // namespace weft
