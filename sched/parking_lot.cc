@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parking lot: a fixed table of buckets, each with a lock, a queue and the number of waiters that are in it or
+// about to be.
+//
+// Races, and who must win:
+//   park against unpark        The waiter counts itself, then validates; the waker changes the object, then reads the
+//   count. Each has a
+//                              full barrier in between, so either the validation sees the change or the waker sees the
+//                              waiter.
+//   unpark against a timeout   The compare-exchange of wake() decides. A picked waiter that had ended before is not
+//   woken: the waker
+//                              takes the next.
+//   unpark against the node    A node dies when its owner runs, so it is copied before it is unlinked, and wakes come
+//   after the lock. requeue against the owner  The key in the node names the bucket; whoever locked the wrong one looks
+//   again. a signal handler           It may interrupt a guest that holds a bucket. `lot_depth` says so, and the
+//   handler's wake waits for the
+//                              end of the interrupted operation.
+//
+// Rejected: a table that grows. Waiters a process has by the hundred thousand share few keys or are spread over 4,096
+// queues.
+#include "sched/parking_lot.h"
+
+#include "sched/clock.h"
+#include "sched/metrics.h"
+#include "sched/thread_state.h"
+#include "sched/worker.h"
+
+namespace weft {
+
+namespace {
+
+struct alignas(64) Bucket {
+  Lock lock;
+  std::atomic<uint32_t> waiters{0};  // in the queue or about to be; written under lock
+  WaitQueue queue;                   // guarded by lock
+};
+
+constexpr unsigned kBucketBits = 12;
+constinit Bucket buckets[1 << kBucketBits];
+constexpr unsigned kDeferredRoom = sizeof(ThreadState::deferred) / sizeof(uint64_t);
+constexpr unsigned kPickAtOnce = 32;
+
+Bucket& bucket_of(uint64_t key) { return buckets[key * 0x9e3779b97f4a7c15u >> (64 - kBucketBits)]; }
+
+// From here to unguard() a signal handler of this thread defers its wakes.
+void guard() {
+  thread_state.lot_depth++;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void wake_everybody() {
+  for (Bucket& bucket : buckets) {
+    if (!bucket.waiters.load(std::memory_order_relaxed)) continue;
+    Locked locked(bucket.lock);
+    for (WaitNode* node = bucket.queue.head; node; node = node->next) wake(node, Wake::unparked);
+  }
+}
+
+void run_deferred() {
+  ThreadState& state = thread_state;
+  uint64_t keys[kDeferredRoom];
+  unsigned wanted = state.deferred_wakes;
+  for (unsigned i = 0; i < wanted && i < kDeferredRoom; i++) keys[i] = state.deferred[i];
+  state.deferred_wakes = 0;
+  if (wanted > kDeferredRoom) {
+    // More than there is room for: every park is a hint, so waking all of them loses none.
+    guard();
+    wake_everybody();
+    state.lot_depth--;
+    return;
+  }
+  for (unsigned i = 0; i < wanted; i++) unpark(keys[i], (KeyKind)(keys[i] >> 56) == KeyKind::semaphore ? 1 : ~0u);
+}
+
+void unguard() {
+  ThreadState& state = thread_state;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  state.lot_depth--;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  while (!state.lot_depth && state.deferred_wakes) [[unlikely]] run_deferred();
+}
+
+void defer(uint64_t key) {
+  ThreadState& state = thread_state;
+  if (state.deferred_wakes < kDeferredRoom) state.deferred[state.deferred_wakes] = key;
+  if (state.deferred_wakes <= kDeferredRoom) state.deferred_wakes++;
+}
+
+void remove_locked(Bucket& bucket, WaitNode* node) {
+  bucket.queue.remove(node);
+  bucket.waiters.fetch_sub(1, std::memory_order_relaxed);
+}
+
+uint64_t key_of(const WaitNode* node) { return __atomic_load_n(&node->key, __ATOMIC_RELAXED); }
+
+// The bucket the node is in, or was in last, locked.
+Bucket& lock_bucket_of(WaitNode* node) {
+  for (;;) {
+    uint64_t key = key_of(node);
+    Bucket& bucket = bucket_of(key);
+    bucket.lock.lock();
+    if (key_of(node) == key) return bucket;
+    bucket.lock.unlock();
+  }
+}
+
+void unlink(WaitNode* node) {
+  guard();
+  Bucket& bucket = lock_bucket_of(node);
+  if (node->linked) remove_locked(bucket, node);
+  bucket.lock.unlock();
+  unguard();
+}
+
+bool matches(const WaitNode* node, uint64_t key, uint32_t tags) {
+  return node->key == key && (!tags || (node->tag & tags));
+}
+
+// A signal or a cancellation that came before the wait began. The sender stores it and then looks for an interruptible
+// wait; the waiter begins the wait and then looks for it, with the bucket's lock as the barrier.
+bool interruption_pending(const Coroutine* self, const ParkRequest& request) {
+  if (!request.interruptible || !self) return false;
+  if (self->signals_pending.load() & ~self->signal_mask) return true;
+  return request.cancellable && self->cancel_pending.load() && self->cancel_state == 0;
+}
+
+Waiter* waiter_of_caller(Coroutine* self) {
+  if (self) return &self->waiter;
+  Coroutine* identity = thread_state.identity;
+  return identity ? &identity->waiter : &thread_state.guest_waiter;
+}
+
+Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request) {
+  if (!self) {
+    count(Metric::guest_parks);
+    return block_kernel_thread(waiter, request.deadline);
+  }
+  self->wait_object = (const void*)request.object;
+  self->since = coarse_now.load(std::memory_order_relaxed);
+  self->wait_kind.store((uint8_t)request.kind, std::memory_order_relaxed);
+  return block_coroutine(self, ticket, request.deadline);
+}
+
+// The interrupted wait goes on: its node gets a new ticket and keeps its place. False: it was picked meanwhile, which
+// ends it.
+bool renew(WaitNode* node, const ParkRequest& request) {
+  guard();
+  Bucket& bucket = lock_bucket_of(node);
+  bool linked = node->linked;
+  if (linked) node->ticket = node->waiter->begin(request.interruptible);
+  bucket.lock.unlock();
+  unguard();
+  return linked;
+}
+
+Parked wait_in_queue(Coroutine* self, WaitNode* node, const ParkRequest& request) {
+  bool interrupted_already = false;
+  for (;;) {
+    Wake reason = interrupted_already ? Wake::interrupted : block(self, node->waiter, node->ticket, request);
+    if (reason == Wake::unparked) return Parked::unparked;
+    if (reason == Wake::timed_out) return Parked::timed_out;
+    if (!request.resume) return Parked::interrupted;
+    if (self) leave(self);
+    bool goes_on = request.resume(request.argument);
+    if (self) enter(self);
+    if (!goes_on) return Parked::interrupted;
+    if (!renew(node, request)) return Parked::unparked;
+    interrupted_already = interruption_pending(self, request);
+  }
+}
+
+}  // namespace
+
+Parked park(const ParkRequest& request) {
+  Coroutine* self = woven();
+  if (self) enter(self);
+  WaitNode node;
+  node.waiter = waiter_of_caller(self);
+  node.ticket = node.waiter->begin(request.interruptible);
+  node.key = request.key;
+  node.tag = request.tag;
+
+  guard();
+  Bucket& bucket = bucket_of(request.key);
+  bucket.lock.lock();
+  bucket.waiters.fetch_add(1);  // before the validation; pairs with the waker's barrier before has_waiters()
+  Parked result = Parked::unparked;
+  if (request.validate && !request.validate(request.argument))
+    result = Parked::invalid;
+  else if (interruption_pending(self, request))
+    result = Parked::interrupted;
+  if (result == Parked::unparked)
+    bucket.queue.push(&node);
+  else
+    bucket.waiters.fetch_sub(1, std::memory_order_relaxed);
+  bucket.lock.unlock();
+  unguard();
+
+  if (result == Parked::unparked) {
+    if (request.before_sleep) request.before_sleep(request.argument);
+    result = wait_in_queue(self, &node, request);
+    // A waker unlinks before it wakes. Whoever ended the wait otherwise has left the node where it was.
+    if (result != Parked::unparked || node.linked) unlink(&node);
+  }
+  if (self) leave(self);
+  return result;
+}
+
+unsigned unpark(uint64_t key, unsigned limit, uint32_t tags) {
+  if (thread_state.lot_depth) [[unlikely]] {
+    defer(key);
+    return 0;
+  }
+  Bucket& bucket = bucket_of(key);
+  struct Picked {
+    Waiter* waiter;
+    uint64_t ticket;
+  } picked[kPickAtOnce];
+  unsigned woken = 0;
+  unsigned candidates = ~0u;  // of those there at the beginning: a woken one that parks again is not picked twice
+  guard();
+  while (woken < limit && candidates) {
+    unsigned wanted = limit - woken < kPickAtOnce ? limit - woken : kPickAtOnce;
+    if (candidates < wanted) wanted = candidates;
+    unsigned found = 0, left = 0;
+    bucket.lock.lock();
+    for (WaitNode *node = bucket.queue.head, *next; node; node = next) {
+      next = node->next;
+      if (!matches(node, key, tags)) continue;
+      if (found == wanted) {
+        left++;
+        if (limit == 1) break;  // one at a time: how many remain need not be known
+        continue;
+      }
+      picked[found++] = {node->waiter, node->ticket};
+      remove_locked(bucket, node);
+    }
+    bucket.lock.unlock();
+    for (unsigned i = 0; i < found; i++) woken += wake(picked[i].waiter, picked[i].ticket, Wake::unparked);
+    if (limit == 1)
+      candidates = left ? ~0u : 0;
+    else
+      candidates = candidates == ~0u || left < candidates - found ? left : candidates - found;
+  }
+  unguard();
+  return woken;
+}
+
+unsigned requeue(uint64_t from, uint64_t to, unsigned limit) {
+  Bucket& source = bucket_of(from);
+  Bucket& target = bucket_of(to);
+  Bucket& first = &source < &target ? source : target;
+  Bucket& second = &source < &target ? target : source;
+  unsigned moved = 0;
+  guard();
+  first.lock.lock();
+  if (&first != &second) second.lock.lock();
+  for (WaitNode *node = source.queue.head, *next; node && moved < limit; node = next) {
+    next = node->next;
+    if (node->key != from) continue;
+    if (&source != &target) {
+      remove_locked(source, node);
+      target.queue.push(node);
+      target.waiters.fetch_add(1, std::memory_order_relaxed);
+    }
+    __atomic_store_n(&node->key, to, __ATOMIC_RELAXED);
+    moved++;
+  }
+  if (&first != &second) second.lock.unlock();
+  first.lock.unlock();
+  unguard();
+  return moved;
+}
+
+bool has_waiters(uint64_t key) { return bucket_of(key).waiters.load(std::memory_order_relaxed) != 0; }
+
+bool waits_locked(uint64_t key, uint32_t tags) {
+  for (const WaitNode* node = bucket_of(key).queue.head; node; node = node->next)
+    if (matches(node, key, tags)) return true;
+  return false;
+}
+
+void with_bucket(uint64_t key, void (*change)(void*), void* argument) {
+  guard();
+  Bucket& bucket = bucket_of(key);
+  bucket.lock.lock();
+  change(argument);
+  bucket.lock.unlock();
+  unguard();
+}
+
+uint32_t parking_lot_generation;
+
+void parking_lot_reset() {
+  parking_lot_generation++;
+  thread_state.lot_depth = thread_state.deferred_wakes = 0;
+  for (Bucket& bucket : buckets) {
+    bucket.lock.reset();
+    bucket.waiters.store(0, std::memory_order_relaxed);
+    bucket.queue = {};
+  }
+}
+
+}  // namespace weft
