@@ -16,6 +16,7 @@
 namespace weft {
 
 struct Carrier;
+struct SignalWindow;
 struct Worker;
 
 enum class State : uint8_t {
@@ -64,6 +65,9 @@ struct Coroutine {
   std::atomic<uint64_t> signals_pending;
   Lock signal_lock;             // guards signal_info
   void* signal_info;            // queued siginfo of this coroutine, newest first
+  int32_t signal_tid;           // kernel thread that has its mask while a window is open or it is pinned; guarded by signal_lock
+  uint64_t signals_handed;      // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
+  SignalWindow* window;         // own thread only; see sched/signals.h
   char name[16];
 
   // its memory

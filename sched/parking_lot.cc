@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parking lot: a fixed table of buckets, each with a lock, a queue and the number of waiters that are in it or
-// about to be.
+// The parking lot: a fixed table of buckets, each with a lock, a queue and the number of waiters in it or about to be.
 //
 // Races, and who must win:
-//   park against unpark        The waiter counts itself, then validates; the waker changes the object, then reads the
-//   count. Each has a
-//                              full barrier in between, so either the validation sees the change or the waker sees the
-//                              waiter.
-//   unpark against a timeout   The compare-exchange of wake() decides. A picked waiter that had ended before is not
-//   woken: the waker
-//                              takes the next.
-//   unpark against the node    A node dies when its owner runs, so it is copied before it is unlinked, and wakes come
-//   after the lock. requeue against the owner  The key in the node names the bucket; whoever locked the wrong one looks
-//   again. a signal handler           It may interrupt a guest that holds a bucket. `lot_depth` says so, and the
-//   handler's wake waits for the
-//                              end of the interrupted operation.
+//   park, unpark      The waiter counts itself, then validates; the waker changes the object, then reads the count.
+//                     Each has a full barrier in between: the validation sees the change or the waker the waiter.
+//   unpark, timeout   The compare-exchange of wake() decides. A picked waiter whose wait had ended before is not
+//                     woken: the waker takes the next.
+//   unpark, owner     A node dies when its owner runs: it is copied, then unlinked, and woken after the lock.
+//   requeue, owner    The key in the node names the bucket; whoever locked the wrong one looks again.
+//   signal handler    It may interrupt a guest that holds a bucket. `lot_depth` says so, and the handler's wake waits
+//                     for the end of the interrupted operation.
 //
-// Rejected: a table that grows. Waiters a process has by the hundred thousand share few keys or are spread over 4,096
-// queues.
+// Rejected: a table that grows. A hundred thousand waiters share few keys or are spread over all queues.
 #include "sched/parking_lot.h"
 
 #include "sched/clock.h"

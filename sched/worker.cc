@@ -143,12 +143,11 @@ Worker* touchable_worker(bool* entered) {
   return carrier->worker;
 }
 
+constexpr uint64_t kPollEvery = 50000;  // cycles of the time stamp counter, some 20 microseconds
+
 enum Departure : uint8_t { kPark, kYield, kFinish, kRejoin };
 
-// Settles what the context before this one on the carrier left behind. First thing after every switch.
-void settle(Carrier* carrier) {
-  Coroutine* left = carrier->departed;
-  if (!left) return;
+[[gnu::noinline]] void settle_departed(Carrier* carrier, Coroutine* left) {
   carrier->departed = nullptr;
   switch (carrier->departed_how) {
     case kPark: {
@@ -167,6 +166,11 @@ void settle(Carrier* carrier) {
       make_ready(left);
       break;
   }
+}
+
+// Settles what the context before this one on the carrier left behind. First thing after every switch.
+inline void settle(Carrier* carrier) {
+  if (Coroutine* left = carrier->departed) settle_departed(carrier, left);
 }
 
 // On the new stack: this coroutine runs now.
@@ -271,7 +275,14 @@ void sleep_in_poller(Worker* worker) {
 }
 
 Coroutine* find_next(Worker* worker) {
-  if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) poller_poll(worker, 0);
+  // The slice is used up while others are ready: a look at the poller, but not more often than it can have news.
+  if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+    uint64_t now = __builtin_ia32_rdtsc();
+    if (now - worker->polled_at > kPollEvery) {
+      worker->polled_at = now;
+      poller_poll(worker, 0);
+    }
+  }
   worker->preempt.store(0, std::memory_order_relaxed);
   for (;;) {
     drain_inbox(worker);
@@ -404,10 +415,26 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
 
 void yield(Coroutine* self) {
   Worker* worker = enter(self);
-  self->budget = kBudget;
-  bool others = worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed);
-  if (others || ++worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed))
+  Carrier* carrier = self->carrier;
+  Coroutine* next = worker->head;
+  if (next && !worker->run_next && ++worker->slice < kDirectSwitches &&
+      !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed))) [[likely]] {
+    // The head and this one change places. It may be queued before its stack is left: the queue is this carrier's own.
+    worker->tail->next = self;
+    worker->head = next->next;
+    worker->tail = self;
+    self->next = nullptr;
+    self->state.store(State::ready, std::memory_order_relaxed);
+    prepare_resume(carrier, worker, next);
+    weft_switch(&self->context, &next->context);
+    arrived(self);
+  } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
+             worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
     switch_away(self, kYield);
+  } else {
+    worker->slice++;
+    self->budget = kBudget;
+  }
   leave(self);
 }
 

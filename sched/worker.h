@@ -36,6 +36,7 @@ struct alignas(64) Worker {
   uint32_t index = 0;
   int epoll_fd = -1;
   int event_fd = -1;
+  uint64_t polled_at = 0;          // time stamp of the last look at the poller while others were ready
   uint64_t ticks_seen = 0;         // monitor only: `switches` at its last look
   uint32_t ticks_stuck = 0;        // monitor only
   // carrier writes, all read

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// glibc's own signals on carriers.
+//
+// setuid() and kin send signal 33 to every kernel thread and wait until each has cleared a bit in its TCB. On a carrier that runs a
+// coroutine, fs shows the coroutine's TCB: the bit of the wrong thread would be cleared, and setuid would never return. So our
+// handler stands before glibc's: it loads the carrier's own fs, calls glibc's, and loads the coroutine's again. Signal 32
+// (cancellation of native threads) has the same trouble and the same cure.
+//
+// Between the two loads nothing may touch TLS: no errno, no stack protector (the library is built without), no lazy binding (-z now).
+// The handlers are installed by the raw system call, because glibc's sigaction refuses these numbers; the restorer is
+// that of the handler which is replaced.
+//
+// Signal 33 with a value of our own is weft's kick: carriers block everything else.
+#include "sched/internal_signals.h"
+
+#include <atomic>
+
+#include "asm/context.h"
+#include "sched/coroutine.h"
+#include "sched/signals.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+#include "sched/tls_block.h"
+#include "sched/worker.h"
+
+namespace weft {
+
+namespace {
+
+constexpr int kCancelSignal = 32, kSetxidSignal = 33;
+using Handler = void (*)(int, siginfo_t*, void*);
+
+constinit std::atomic<Handler> next_handler[2] = {};
+constinit char kick_mark = 0;  // its address is the value of a kick
+
+void on_internal_signal(int signal, siginfo_t* info, void* context) {
+  if (signal == kSetxidSignal && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &kick_mark) {
+    deliver_in_interrupted_code(context);
+    return;
+  }
+  Handler next = next_handler[signal - kCancelSignal].load(std::memory_order_relaxed);
+  Coroutine* self = thread_state.identity;
+  if (!self) {
+    next(signal, info, context);
+    return;
+  }
+  void* own = __builtin_thread_pointer();
+  weft_load_fs(self->carrier->loop.fs);
+  next(signal, info, context);
+  weft_load_fs(own);
+}
+
+void guard(int signal) {
+  KernelAction action = kernel_action(signal);
+  if (!action.handler || action.handler == (void*)SIG_IGN || action.handler == (void*)on_internal_signal) return;
+  next_handler[signal - kCancelSignal].store((Handler)action.handler, std::memory_order_relaxed);
+  action.handler = (void*)on_internal_signal;
+  sys::call(SYS_rt_sigaction, signal, sys::word(&action), 0, 8);
+}
+
+}  // namespace
+
+KernelAction kernel_action(int signal) {
+  KernelAction action = {};
+  sys::call(SYS_rt_sigaction, signal, 0, sys::word(&action), 8);
+  return action;
+}
+
+void tls_guard_internal_signals() { internal_signals_recheck(); }
+
+void internal_signals_recheck() {
+  guard(kCancelSignal);
+  guard(kSetxidSignal);
+}
+
+void kick_carrier(int tid) {
+  siginfo_t info = {};
+  info.si_signo = kSetxidSignal;
+  info.si_code = SI_QUEUE;
+  info.si_value.sival_ptr = &kick_mark;
+  sys::call(SYS_rt_tgsigqueueinfo, sys::getpid(), tid, kSetxidSignal, sys::word(&info));
+}
+
+}  // namespace weft

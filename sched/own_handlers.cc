@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Handlers of weft's own where the program has the default action: SIGSEGV, to name the coroutine whose stack was too small, and the
+// signals that end a process, to write the counters of WEFT_STATS before it dies.
+//
+// Each does its work, puts the default action back and lets the same signal strike again, so the process dies of what it would have
+// died of. The program sees SIG_DFL: the hook of sigaction asks here first. What it installs itself replaces ours.
+#include <atomic>
+#include <cstring>
+#include <ucontext.h>
+
+#include "sched/coroutine.h"
+#include "sched/internal_signals.h"
+#include "sched/log.h"
+#include "sched/metrics.h"
+#include "sched/runtime.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+
+namespace weft {
+
+namespace {
+
+struct OwnHandler {
+  int signal;
+  void (*handler)(int, siginfo_t*, void*);
+  std::atomic<bool> wanted;
+  std::atomic<bool> installed;
+  struct sigaction seen;  // the program's, while ours is installed
+};
+
+void on_fault(int signal, siginfo_t* info, void* context);
+void on_end(int signal, siginfo_t* info, void* context);
+
+constinit OwnHandler own_handlers[] = {
+    {SIGSEGV, on_fault, false, false, {}},
+    {SIGTERM, on_end, false, false, {}},
+    {SIGINT, on_end, false, false, {}},
+    {SIGHUP, on_end, false, false, {}},
+};
+
+void default_action(int signal) {
+  KernelAction none = {};
+  sys::call(SYS_rt_sigaction, signal, sys::word(&none), 0, 8);
+}
+
+// The signal is blocked while its handler runs, so this one strikes when the handler returns.
+void strike_again(int signal) { sys::call(SYS_tgkill, sys::getpid(), sys::gettid(), signal); }
+
+void on_fault(int signal, siginfo_t* info, void* context) {
+  const Coroutine* self = thread_state.identity;
+  const char* address = (const char*)info->si_addr;
+  if (self && info->si_code > 0 && address < self->stack_low && address >= self->stack_low - self->guard_size &&
+      !self->supplied_stack) {
+    const greg_t* registers = ((const ucontext_t*)context)->uc_mcontext.gregs;
+    log(Level::error,
+        "stack overflow in coroutine %u (%s): its stack of %lu KiB was too small; pc 0x%lx sp 0x%lx. Set WEFT_STACK or "
+        "pthread_attr_setstacksize to more",
+        self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)registers[REG_RIP],
+        (unsigned long)registers[REG_RSP]);
+  }
+  default_action(signal);
+  // A fault of an instruction strikes again by itself, with the registers of the first time in the core file.
+  if (info->si_code <= 0) strike_again(signal);
+}
+
+void on_end(int signal, siginfo_t* info, void* context) {
+  if (!thread_state.vfork_child) write_stats();
+  default_action(signal);
+  strike_again(signal);
+}
+
+OwnHandler* find(int signal) {
+  for (OwnHandler& own : own_handlers)
+    if (own.signal == signal) return &own;
+  return nullptr;
+}
+
+bool is_default(const struct sigaction& action) {
+  return !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL;
+}
+
+void install(OwnHandler* own) {
+  struct sigaction action = {};
+  action.sa_sigaction = own->handler;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  real_calls.sigaction(own->signal, &action, nullptr);
+  own->installed.store(true, std::memory_order_relaxed);
+}
+
+void want(int signal) {
+  OwnHandler* own = find(signal);
+  own->wanted.store(true, std::memory_order_relaxed);
+  real_calls.sigaction(signal, nullptr, &own->seen);
+  if (!own->installed.load(std::memory_order_relaxed) && is_default(own->seen)) install(own);
+}
+
+}  // namespace
+
+void guard_report_init() { want(SIGSEGV); }
+
+void stats_signals_init() {
+  if (!stats_wanted()) return;
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) want(signal);
+}
+
+bool own_handler_sigaction(int signal, const struct sigaction* wanted, struct sigaction* old, int* result) {
+  OwnHandler* own = find(signal);
+  if (!own || !own->wanted.load(std::memory_order_relaxed)) return false;
+  bool ours = own->installed.load(std::memory_order_relaxed);
+  if (!ours && (!wanted || !is_default(*wanted))) return false;
+  struct sigaction before = own->seen;
+  *result = 0;
+  if (wanted && is_default(*wanted)) {
+    own->seen = *wanted;
+    if (!ours) {
+      *result = real_calls.sigaction(signal, nullptr, &before);
+      install(own);
+    }
+  } else if (wanted) {
+    *result = real_calls.sigaction(signal, wanted, nullptr);
+    if (*result == 0) own->installed.store(false, std::memory_order_relaxed);
+  }
+  if (old) *old = before;
+  return true;
+}
+
+}  // namespace weft

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queue of signals of each coroutine, the windows in which they are delivered, and the kick.
+//
+// signal_lock is taken with all signals blocked (by a guest, or inside a window) or on a carrier, and no libc function is called under
+// it, so no handler of the program's ever runs above it and finds it held by its own thread.
+#include "sched/signals.h"
+
+#include <cerrno>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "sched/internal_signals.h"
+#include "sched/sys.h"
+#include "sched/thread_state.h"
+#include "sched/worker.h"
+
+// The library in memory, by the linker's own names.
+extern "C" {
+[[gnu::visibility("hidden")]] extern const char __ehdr_start[];
+[[gnu::visibility("hidden")]] extern const char _etext[];
+}
+
+namespace weft {
+
+namespace {
+
+constexpr uint64_t kEverything = ~uint64_t{0};
+constexpr uint64_t kGlibcOwn = signal_bit(32) | signal_bit(33);
+constexpr uint64_t kNeverBlocked = kGlibcOwn | signal_bit(SIGKILL) | signal_bit(SIGSTOP);
+constexpr uint64_t kSynchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGILL) |
+                                  signal_bit(SIGTRAP) | signal_bit(SIGSYS) | signal_bit(SIGABRT);
+constexpr int kFirstQueued = 32;  // from here on each one sent is kept, as the kernel does
+
+struct Queued {
+  Queued* next;
+  siginfo_t info;
+};
+
+constexpr uint64_t kChunk = 64 << 10;
+constexpr uint32_t kMaxQueued = 65536;  // as a generous RLIMIT_SIGPENDING
+Lock queued_lock;                       // guards the two below
+Queued* free_queued;
+uint32_t queued_count;
+
+// A kernel thread that is not a carrier outside a window may be interrupted: its handlers wait while a lock is held.
+class [[nodiscard]] HandlersWait {
+ public:
+  HandlersWait() : needed_(!woven()) {
+    if (needed_) sys::sigprocmask(SIG_BLOCK, &kEverything, &before_);
+  }
+  ~HandlersWait() {
+    if (needed_) sys::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
+  HandlersWait(const HandlersWait&) = delete;
+  HandlersWait& operator=(const HandlersWait&) = delete;
+
+ private:
+  bool needed_;
+  uint64_t before_ = 0;
+};
+
+Queued* obtain() {
+  Locked hold(queued_lock);
+  if (!free_queued && queued_count < kMaxQueued) {
+    void* memory = sys::mmap(nullptr, kChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    if (sys::failed(memory)) return nullptr;
+    for (Queued* at = (Queued*)memory; (char*)(at + 1) <= (char*)memory + kChunk; at++) {
+      at->next = free_queued;
+      free_queued = at;
+      queued_count++;
+    }
+  }
+  Queued* queued = free_queued;
+  if (queued) free_queued = queued->next;
+  return queued;
+}
+
+void give_back(Queued* queued) {
+  Locked hold(queued_lock);
+  queued->next = free_queued;
+  free_queued = queued;
+}
+
+uint64_t mask_of(const Coroutine* coroutine) { return __atomic_load_n(&coroutine->signal_mask, __ATOMIC_RELAXED); }
+
+// To a kernel thread of this process. The kernel takes what claims to be its own or another process's only from the thread itself.
+long send_to_kernel(int tid, int signal, const siginfo_t& info) {
+  if (info.si_code != SI_TKILL && (info.si_code < 0 || tid == sys::gettid()))
+    return sys::call(SYS_rt_tgsigqueueinfo, sys::getpid(), tid, signal, sys::word(&info));
+  return sys::call(SYS_tgkill, sys::getpid(), tid, signal);
+}
+
+bool queue_locked(Coroutine* target, int signal, const siginfo_t& info) {
+  uint64_t bit = signal_bit(signal);
+  if (signal < kFirstQueued && (target->signals_pending.load(std::memory_order_relaxed) & bit)) return true;
+  Queued* queued = obtain();
+  if (!queued) return false;
+  queued->info = info;
+  queued->next = (Queued*)target->signal_info;
+  target->signal_info = queued;
+  target->signals_pending.fetch_or(bit);
+  return true;
+}
+
+// Takes the oldest queued signal of `set`, the lowest number first.
+Queued* unqueue_locked(Coroutine* self, uint64_t set) {
+  uint64_t pending = self->signals_pending.load(std::memory_order_relaxed) & set;
+  if (!pending) return nullptr;
+  int signal = __builtin_ctzll(pending) + 1;
+  Queued** found = nullptr;
+  bool more = false;
+  for (Queued** at = (Queued**)&self->signal_info; *at; at = &(*at)->next) {
+    if ((*at)->info.si_signo != signal) continue;
+    more = found != nullptr;
+    found = at;
+  }
+  if (!more) self->signals_pending.fetch_and(~signal_bit(signal));
+  if (!found) return nullptr;
+  Queued* oldest = *found;
+  *found = oldest->next;
+  return oldest;
+}
+
+// What is queued and in `set` goes to the kernel thread, which has it blocked still.
+void hand_over_locked(Coroutine* self, uint64_t set, int tid) {
+  while (Queued* queued = unqueue_locked(self, set)) {
+    int signal = queued->info.si_signo;
+    if (send_to_kernel(tid, signal, queued->info) == -EAGAIN) sys::call(SYS_tgkill, sys::getpid(), tid, signal);
+    self->signals_handed |= signal_bit(signal);
+    give_back(queued);
+  }
+}
+
+// What was handed over and is still blocked comes back, because the kernel thread goes on to run others.
+void take_back_locked(Coroutine* self) {
+  uint64_t pending = 0;
+  if (self->signals_handed) sys::call(SYS_rt_sigpending, sys::word(&pending), 8);
+  pending &= self->signals_handed;
+  self->signals_handed = 0;
+  while (pending) {
+    siginfo_t info;
+    timespec at_once = {};
+    if (sys::call(SYS_rt_sigtimedwait, sys::word(&pending), sys::word(&info), sys::word(&at_once), 8) <= 0) return;
+    queue_locked(self, info.si_signo, info);
+  }
+}
+
+// A signal nobody handles that ends or stops the process: by the kernel, from here, at once, as it would natively.
+void take_default_action(int signal) {
+  uint64_t bit = signal_bit(signal), before;
+  sys::sigprocmask(SIG_BLOCK, &bit, &before);
+  sys::call(SYS_tgkill, sys::getpid(), sys::gettid(), signal);
+  sys::sigprocmask(SIG_UNBLOCK, &bit, nullptr);
+  sys::sigprocmask(SIG_SETMASK, &before, nullptr);
+}
+
+void kick(Coroutine* target) {
+  State state = target->state.load(std::memory_order_relaxed);
+  if (state != State::running && state != State::blocked) return;
+  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
+  if (carrier && carrier->tid) kick_carrier(carrier->tid);
+}
+
+bool in_own_code(const void* context) {
+  const char* pc = (const char*)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
+  return pc >= __ehdr_start && pc < _etext;
+}
+
+}  // namespace
+
+uint64_t carrier_signal_mask() { return ~(kSynchronous | kGlibcOwn); }
+
+siginfo_t signal_info_of_sender(int signal, int code) {
+  siginfo_t info = {};
+  info.si_signo = signal;
+  info.si_code = code;
+  info.si_pid = (pid_t)sys::getpid();
+  info.si_uid = (uid_t)sys::call(SYS_getuid);
+  return info;
+}
+
+Disposition disposition_of(int signal) {
+  KernelAction action = kernel_action(signal);
+  if (action.handler == (void*)SIG_IGN) return Disposition::ignored;
+  if (action.handler != (void*)SIG_DFL)
+    return action.flags & SA_RESTART ? Disposition::handled_restarting : Disposition::handled;
+  bool dropped = signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+  return dropped ? Disposition::ignored : Disposition::fatal;
+}
+
+int signal_post(Coroutine* target, int signal, const siginfo_t& info) {
+  if (signal == SIGKILL || signal == SIGSTOP) {
+    sys::call(SYS_tgkill, sys::getpid(), sys::gettid(), signal);
+    return 0;
+  }
+  bool blocked = mask_of(target) & signal_bit(signal);
+  Disposition disposition = disposition_of(signal);
+  int error = 0;
+  bool ends_process = false;
+  {
+    HandlersWait wait;
+    Locked hold(target->signal_lock);
+    if (target->signal_tid) {
+      target->signals_handed |= signal_bit(signal);
+      error = (int)-send_to_kernel(target->signal_tid, signal, info);
+      return error == ESRCH ? 0 : error;
+    }
+    if (!blocked && disposition == Disposition::ignored) return 0;
+    ends_process = !blocked && disposition == Disposition::fatal;
+    if (!ends_process && !queue_locked(target, signal, info)) error = EAGAIN;
+  }
+  if (ends_process)
+    take_default_action(signal);
+  else if (!error && !blocked && target != woven() && !interrupt(&target->waiter))
+    kick(target);
+  return error;
+}
+
+int signal_take(Coroutine* self, uint64_t set, siginfo_t* info) {
+  HandlersWait wait;
+  Locked hold(self->signal_lock);
+  Queued* queued = unqueue_locked(self, set);
+  if (!queued) return 0;
+  *info = queued->info;
+  give_back(queued);
+  return info->si_signo;
+}
+
+void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
+  window->self = self;
+  window->in_region = in_region;
+  self->window = window;
+  thread_state.woven = nullptr;
+  int tid = self->carrier->tid;
+  {
+    Locked hold(self->signal_lock);
+    hand_over_locked(self, ~self->signal_mask, tid);
+    self->signal_tid = tid;
+  }
+  sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);  // handlers run here
+}
+
+void signal_window_close(SignalWindow* window) {
+  Coroutine* self = window->self;
+  uint64_t mask = carrier_signal_mask();
+  sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  {
+    Locked hold(self->signal_lock);
+    self->signal_tid = 0;
+    take_back_locked(self);
+  }
+  self->window = nullptr;
+  thread_state.woven = self;
+}
+
+void signal_window_forget() {
+  Coroutine* self = thread_state.identity;
+  if (self) self->window = nullptr;
+}
+
+void signal_window_leave(const void* sp, bool restores_mask) {
+  Coroutine* self = thread_state.identity;
+  if (!self || !self->window) return;
+  SignalWindow* window = self->window;
+  if (sp) {
+    const char* target = (const char*)sp;
+    bool on_stack = target >= self->stack_low && target < self->stack_low + self->stack_size;
+    if (!on_stack || target <= (const char*)window) return;
+  }
+  if (!restores_mask) {
+    uint64_t mask = 0;
+    sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
+    self->signal_mask = mask & ~kNeverBlocked;
+  }
+  bool in_region = window->in_region;
+  signal_window_close(window);
+  if (in_region) region_leave();
+}
+
+void deliver_signals_now() {
+  Coroutine* self = woven();
+  if (!self || !(self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask)) return;
+  SignalWindow window;
+  signal_window_open(&window, self, false);
+  signal_window_close(&window);
+}
+
+void deliver_in_interrupted_code(void* context) {
+  Coroutine* self = thread_state.identity;
+  if (!self || self != thread_state.woven || thread_state.lot_depth) return;
+  if (self->carrier->inside.load(std::memory_order_relaxed) || in_own_code(context)) return;
+  deliver_signals_now();
+}
+
+void signals_pin(Coroutine* self) {
+  Locked hold(self->signal_lock);
+  self->signal_tid = self->carrier->tid;
+  hand_over_locked(self, kEverything, self->signal_tid);
+}
+
+void signals_end(Coroutine* self) {
+  Locked hold(self->signal_lock);
+  while (Queued* queued = (Queued*)self->signal_info) {
+    self->signal_info = queued->next;
+    give_back(queued);
+  }
+  self->signals_pending.store(0, std::memory_order_relaxed);
+  self->signals_handed = 0;
+  self->signal_tid = 0;
+}
+
+void set_signal_mask(Coroutine* self, uint64_t mask) {
+  mask &= ~kNeverBlocked;
+  // Sequentially consistent with the relay, which takes a signal out of its set and then looks for who has it unblocked.
+  __atomic_store_n(&self->signal_mask, mask, __ATOMIC_SEQ_CST);
+  signal_mask_of_new(mask);
+  deliver_signals_now();
+}
+
+void signals_rescue() {
+  for (unsigned i = 0; i < worker_count(); i++) {
+    Worker* worker = worker_at(i);
+    Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+    Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
+    if (running && (running->signals_pending.load(std::memory_order_relaxed) & ~mask_of(running)))
+      kick_carrier(carrier->tid);
+  }
+}
+
+void signal_relay_reset();
+
+void signals_reset() {
+  queued_lock.reset();
+  free_queued = nullptr;
+  queued_count = 0;
+  signal_relay_reset();
+}
+
+}  // namespace weft

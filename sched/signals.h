@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals of coroutines: what pthread_kill queues for one, and how handlers come to run in it.
+//
+//   mask      each coroutine's own, in signal_mask. Carriers block everything asynchronous, so changing it is no system call
+//   queue     signals sent to a coroutine wait in it; whoever sends one ends an interruptible wait, or kicks the carrier
+//   window    a stretch in which the coroutine's mask is the kernel's and its calls are native: the queue is handed to its kernel
+//             thread and the kernel delivers, with its own semantics (sa_mask, SA_RESETHAND, SA_RESTART, default actions). A window
+//             is opened to deliver, around lasting blocking calls, and around fork and exec, whose child inherits the mask
+//   kick      signal 33 with a mark: the handler opens a window in the midst of a computation. Not in weft's own code, where locks may
+//             be held: then the next cancellation point or the monitor's next look does it
+//   relay     a kernel thread for process-directed signals that main blocks and some coroutine does not; made when there is one
+//
+// While a window is open woven() is null: handlers run as a kernel thread would run them, and the coroutine cannot change carriers
+// under a signal frame, whose return restores a kernel thread's mask. A handler that leaves by longjmp closes the window in the hook
+// of longjmp. Rejected: a trampoline that emulates delivery, which would have to do all that the kernel does here.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+
+#include "sched/coroutine.h"
+
+namespace weft {
+
+// What a carrier has in the kernel: everything but what instructions raise, and glibc's own two.
+uint64_t carrier_signal_mask();
+
+struct SignalWindow {
+  Coroutine* self;
+  bool in_region;  // opened inside a blocking region, which a longjmp out of it ends as well
+};
+
+// The running coroutine's. Neither touches errno.
+void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region);
+void signal_window_close(SignalWindow* window);
+// Leaves it without going back to the carrier's mask: in a fork child.
+void signal_window_forget();
+// A longjmp to a frame whose stack pointer is `sp`, or the end of the thread (null): closes the window it leaves.
+// `restores_mask`: the mask is as before the window opened; else as the handler had it.
+void signal_window_leave(const void* sp, bool restores_mask);
+
+// Runs what is pending and not blocked. The coroutine's own thread, outside the runtime.
+void deliver_signals_now();
+// As that, from the handler of a kick, if what it interrupted is the program's own code.
+void deliver_in_interrupted_code(void* context);
+
+// Sends a signal as pthread_kill or pthread_sigqueue do: 0 or EAGAIN. Any thread; also from a signal handler.
+int signal_post(Coroutine* target, int signal, const siginfo_t& info);
+siginfo_t signal_info_of_sender(int signal, int code);
+
+// Takes the first queued signal of `set`; 0 if there is none.
+int signal_take(Coroutine* self, uint64_t set, siginfo_t* info);
+
+// The coroutine becomes a kernel thread (pin_current): the kernel has its mask and its queue from here on.
+void signals_pin(Coroutine* self);
+// The thread is over: drops what is queued.
+void signals_end(Coroutine* self);
+
+// The running coroutine's mask changes; SIGKILL, SIGSTOP and glibc's own are never in it.
+void set_signal_mask(Coroutine* self, uint64_t mask);
+// The mask of a coroutine that is being made.
+void signal_mask_of_new(uint64_t mask);
+// main has changed its mask (signal_mask_of_main): the relay is needed for what it blocks and coroutines do not.
+void main_signal_mask_changed(uint64_t mask);
+
+// The monitor: kicks coroutines that run on with signals to deliver.
+void signals_rescue();
+void signals_reset();  // fork child
+
+// 1: a handler without SA_RESTART waits for it, 2: one with, 0: it would be dropped, -1: it ends or stops the process.
+enum class Disposition { ignored, handled, handled_restarting, fatal };
+Disposition disposition_of(int signal);
+
+}  // namespace weft
