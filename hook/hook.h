@@ -32,6 +32,8 @@ namespace weft {
 void cancel_now();           // ends the thread if a cancel is pending and enabled
 void deliver_signals_now();  // runs the handlers of pending unblocked signals
 
+void raise_sigpipe(Coroutine* self);  // SIGPIPE for the running coroutine, by its own mask
+
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;
 }

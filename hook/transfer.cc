@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The slow half of the woven read and write loops: waiting, and a broken pipe.
+#include "hook/transfer.h"
+
+#include <poll.h>
+#include <signal.h>
+
+namespace weft {
+
+long Waiting::wait(Direction direction, uint32_t seen) {
+  if (!waited) {
+    waited = true;
+    uint64_t timeout = (direction == Direction::read ? d->receive_timeout : d->send_timeout).load(std::memory_order_relaxed);
+    if (timeout) {
+      deadline = deadline_in(timeout);
+      restarts = false;
+    }
+  }
+  FdWake wake = wait_fd(&fd, direction, seen, deadline);
+  if (fd != original) d = descriptor(fd);
+  switch (wake) {
+    case FdWake::ready:
+      return 0;
+    case FdWake::timed_out:
+      return -EAGAIN;
+    case FdWake::unpollable:
+      return kMakeRealCall;
+    case FdWake::interrupted:
+      break;
+  }
+  if (cancel_wanted(self)) {
+    end();  // the thread is unwound from here
+    fd = original;
+    cancellation_point(self);
+  }
+  return interrupted_call_ends(self, restarts) ? -EINTR : 0;
+}
+
+bool ready_now(int fd, short events) {
+  pollfd look = {fd, events, 0};
+  timespec at_once = {};
+  return sys::call(SYS_ppoll, sys::word(&look), 1, sys::word(&at_once), 0, 8) != 0;
+}
+
+void take_back_pipe_signal() {
+  uint64_t pipe_signal = uint64_t{1} << (SIGPIPE - 1);
+  timespec at_once = {};
+  sys::call(SYS_rt_sigtimedwait, sys::word(&pipe_signal), 0, sys::word(&at_once), 8);
+}
+
+long broken_pipe(Coroutine* self) {
+  take_back_pipe_signal();
+  raise_sigpipe(self);
+  return -EPIPE;
+}
+
+}  // namespace weft
