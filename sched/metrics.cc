@@ -86,8 +86,11 @@ void count(Metric metric, uint64_t by) {
 
 uint64_t total(Metric metric) {
   uint64_t sum = shared[(unsigned)metric].load(std::memory_order_relaxed);
-  for (unsigned i = 0; i < worker_count(); i++)
+  for (unsigned i = 0; i < worker_count(); i++) {
     sum += __atomic_load_n(&worker_at(i)->metrics.value[(unsigned)metric], __ATOMIC_RELAXED);
+    // A switch bumps the worker's own word, which the monitor reads as well, and nothing else.
+    if (metric == Metric::switches) sum += worker_at(i)->switches.load(std::memory_order_relaxed);
+  }
   return sum;
 }
 
