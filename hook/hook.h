@@ -20,6 +20,7 @@
 #include "sched/metrics.h"
 #include "sched/parking_lot.h"
 #include "sched/poller.h"
+#include "sched/signals.h"
 #include "sched/clock.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
@@ -28,21 +29,14 @@
 
 namespace weft {
 
-// Acts on a pending cancellation of the running coroutine (hook/cancel.cc) and delivers its pending signals (hook/signal.cc).
-void cancel_now();           // ends the thread if a cancel is pending and enabled
-void deliver_signals_now();  // runs the handlers of pending unblocked signals
+// Ends the thread if a cancellation is pending and enabled (hook/cancel.cc).
+void cancel_now();
 
-void raise_sigpipe(Coroutine* self);  // SIGPIPE for the running coroutine, by its own mask
-
-inline bool cancel_wanted(const Coroutine* self) {
-  return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;
-}
-inline bool signals_wanted(const Coroutine* self) {
-  return (self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask) != 0;
-}
 inline void cancellation_point(Coroutine* self) {
   if (cancel_wanted(self)) [[unlikely]]
     cancel_now();
+  if (signals_wanted(self)) [[unlikely]]
+    deliver_signals_now();
 }
 
 // After a wait said `interrupted`: runs cancellation and handlers. True: the call is to end with EINTR; false: restart it
@@ -56,12 +50,21 @@ inline long as_errno(long result) {
   return -1;
 }
 
-// A region for a call that sets errno, which leaving must not change.
+// EPIPE: SIGPIPE for the coroutine, by its own mask (hook/signal.cc).
+void raise_sigpipe(Coroutine* self);
+
+// A region for a call that sets errno, which leaving must not change. In a lasting one the coroutine's signals are the kernel's:
+// they interrupt the call as they would natively.
 template <class Call>
 auto blocking_call(RegionKind kind, Call call) {
+  Coroutine* self = woven();
+  bool window_wanted = self && kind == RegionKind::lasting && !self->region_depth;
+  SignalWindow window;
   region_enter(kind);
+  if (window_wanted) signal_window_open(&window, self, true);
   auto result = call();
   int error = errno;
+  if (window_wanted) signal_window_close(&window);
   region_leave();
   errno = error;
   return result;

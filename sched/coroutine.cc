@@ -15,6 +15,7 @@
 #include "sched/options.h"
 #include "sched/parking_lot.h"
 #include "sched/runtime.h"
+#include "sched/signals.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
@@ -183,8 +184,6 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->native_style = attributes.c11;
   self->cancel_state = self->cancel_type = 0;
   self->cancel_pending.store(0, std::memory_order_relaxed);
-  self->signals_pending.store(0, std::memory_order_relaxed);
-  self->signal_info = nullptr;
   self->ending.store(attributes.detached ? Coroutine::kDetached : 0, std::memory_order_relaxed);
   self->supplied_stack = attributes.stack;
   self->supplied_size = attributes.stack ? attributes.stack_size : 0;
@@ -206,6 +205,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
     self->signal_mask = creator->signal_mask;
   else
     sys::sigprocmask(0, nullptr, &self->signal_mask);
+  signal_mask_in_use(self->signal_mask);
   tls_block_prepare_frame(self);
 
   if (pthread) *pthread = (unsigned long)self->tcb;
@@ -226,6 +226,7 @@ void finish_current(void* result) {
 void coroutine_gone(Coroutine* self) {
   count(Metric::coroutines_finished);
   self->state.store(State::finished, std::memory_order_relaxed);
+  signals_end(self);
   // Release: a joiner that sees the bit sees the result.
   uint8_t before = self->ending.fetch_or(Coroutine::kFinished, std::memory_order_acq_rel);
   if (before & Coroutine::kDetached)

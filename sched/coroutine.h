@@ -30,6 +30,11 @@ enum class State : uint8_t {
 
 // What a coroutine waits for; the inspector's word and the rescuer's criterion.
 enum class WaitKind : uint8_t { none, fd_read, fd_write, poll, lock, condition, sleep, join, futex, semaphore, barrier, once, region, signal };
+// Waits of cancellation points; the others go on when a cancellation comes.
+inline bool ends_by_cancel(WaitKind kind) {
+  return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll || kind == WaitKind::condition ||
+         kind == WaitKind::sleep || kind == WaitKind::join || kind == WaitKind::semaphore || kind == WaitKind::signal;
+}
 
 struct Coroutine {
   Context context;
@@ -89,6 +94,13 @@ struct Coroutine {
   static constexpr uint8_t kJoined = 4;    // somebody has its result
   static constexpr uint8_t kJoining = 8;   // somebody waits for its end
 };
+
+inline bool cancel_wanted(const Coroutine* self) {
+  return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;
+}
+inline bool signals_wanted(const Coroutine* self) {
+  return (self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask) != 0;
+}
 
 // All of them, finished and free ones too, for the monitor, fork and the inspector. Index below coroutine_slots().
 Coroutine* coroutine_at(uint32_t index);

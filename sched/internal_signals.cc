@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // glibc's own signals on carriers.
 //
-// setuid() and kin send signal 33 to every kernel thread and wait until each has cleared a bit in its TCB. On a carrier that runs a
-// coroutine, fs shows the coroutine's TCB: the bit of the wrong thread would be cleared, and setuid would never return. So our
-// handler stands before glibc's: it loads the carrier's own fs, calls glibc's, and loads the coroutine's again. Signal 32
-// (cancellation of native threads) has the same trouble and the same cure.
+// setuid() and kin send signal 33 to every kernel thread and wait until each has cleared a bit in its TCB. On a carrier
+// that runs a coroutine, fs shows the coroutine's TCB: the bit of the wrong thread would be cleared, and setuid would
+// never return. So our handler stands before glibc's: it loads the carrier's own fs, calls glibc's, and loads the
+// coroutine's again. Signal 32 (cancellation of native threads) has the same trouble and the same cure.
 //
-// Between the two loads nothing may touch TLS: no errno, no stack protector (the library is built without), no lazy binding (-z now).
-// The handlers are installed by the raw system call, because glibc's sigaction refuses these numbers; the restorer is
-// that of the handler which is replaced.
+// Between the two loads nothing may touch TLS: no errno, no stack protector (the library is built without), no lazy
+// binding (-z now). The handlers are installed by the raw system call, because glibc's sigaction refuses these numbers;
+// the restorer is that of the handler which is replaced.
 //
 // Signal 33 with a value of our own is weft's kick: carriers block everything else.
 #include "sched/internal_signals.h"

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals that are not the program's business: the two that glibc keeps for itself (tls_guard_internal_signals of tls_block.h), and
-// handlers of weft's own, which stand where the program has the default action and go on to it.
+// Signals that are not the program's business: the two that glibc keeps for itself (tls_guard_internal_signals of
+// tls_block.h), and handlers of weft's own, which stand where the program has the default action and go on to it.
 #pragma once
 
 #include <csignal>
 #include <cstdint>
+
+#include "sched/sys.h"
+#include "sched/thread_state.h"
 
 namespace weft {
 
@@ -19,6 +22,25 @@ KernelAction kernel_action(int signal);
 
 constexpr uint64_t signal_bit(int signal) { return uint64_t{1} << (signal - 1); }
 
+// A kernel thread that is no carrier, or one with an open window, may be interrupted at any place: while a lock of the
+// runtime that handlers may want is held, they wait.
+class [[nodiscard]] HandlersWait {
+ public:
+  HandlersWait() : needed_(!woven()) {
+    uint64_t everything = ~uint64_t{0};
+    if (needed_) sys::sigprocmask(SIG_BLOCK, &everything, &before_);
+  }
+  ~HandlersWait() {
+    if (needed_) sys::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
+  HandlersWait(const HandlersWait&) = delete;
+  HandlersWait& operator=(const HandlersWait&) = delete;
+
+ private:
+  bool needed_;
+  uint64_t before_ = 0;
+};
+
 // glibc installs its handler of signal 32 at the first real pthread_cancel: to be called after each.
 void internal_signals_recheck();
 
@@ -28,7 +50,10 @@ void kick_carrier(int tid);
 // A stack overflow of a coroutine is told by name before the process dies of it.
 void guard_report_init();
 
-// The program's sigaction(2) of a signal where a handler of weft's own stands or may stand. False: the real call is due.
+// Is weft's own handler in the kernel, where the program sees the default action?
+bool own_handler_stands(int signal);
+// The program's sigaction(2) of a signal where a handler of weft's own stands or may stand. False: the real call is
+// due.
 bool own_handler_sigaction(int signal, const struct sigaction* wanted, struct sigaction* old, int* result);
 
 }  // namespace weft

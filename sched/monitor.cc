@@ -15,6 +15,7 @@
 #include "sched/log.h"
 #include "sched/poller.h"
 #include "sched/runtime.h"
+#include "sched/signals.h"
 #include "sched/sys.h"
 #include "sched/tls_block.h"
 
@@ -88,6 +89,7 @@ void* monitor_main(void*) {
     if (worker_waits_for_carrier()) carrier_create();  // it takes the worker by itself; a failure is tried again
     bool busy = worker_waits_for_carrier();
     for (unsigned i = 0; i < worker_count(); i++) busy |= look_at(worker_at(i), now);
+    signals_rescue();
     if (now - rescued >= kRescueEvery) {
       rescued = now;
       poller_rescue(now);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handlers of weft's own where the program has the default action: SIGSEGV, to name the coroutine whose stack was too small, and the
-// signals that end a process, to write the counters of WEFT_STATS before it dies.
+// Handlers of weft's own where the program has the default action: SIGSEGV, to name the coroutine whose stack was too
+// small, and the signals that end a process, to write the counters of WEFT_STATS before it dies.
 //
-// Each does its work, puts the default action back and lets the same signal strike again, so the process dies of what it would have
-// died of. The program sees SIG_DFL: the hook of sigaction asks here first. What it installs itself replaces ours.
+// Each does its work, puts the default action back and lets the same signal strike again, so the process dies of what
+// it would have died of. The program sees SIG_DFL: the hook of sigaction asks here first. What it installs itself
+// replaces ours.
 #include <atomic>
 #include <cstring>
 #include <ucontext.h>
@@ -101,6 +102,11 @@ void guard_report_init() { want(SIGSEGV); }
 void stats_signals_init() {
   if (!stats_wanted()) return;
   for (int signal : {SIGTERM, SIGINT, SIGHUP}) want(signal);
+}
+
+bool own_handler_stands(int signal) {
+  const OwnHandler* own = find(signal);
+  return own && own->installed.load(std::memory_order_relaxed);
 }
 
 bool own_handler_sigaction(int signal, const struct sigaction* wanted, struct sigaction* old, int* result) {

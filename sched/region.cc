@@ -8,6 +8,7 @@
 #include "sched/log.h"
 #include "sched/options.h"
 #include "sched/parking_lot.h"
+#include "sched/signals.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 
@@ -83,8 +84,7 @@ void pin_current() {
   self->pinned = true;
   release_worker(self);
   thread_state.woven = nullptr;
-  // From here on the kernel delivers its signals.
-  sys::sigprocmask(2 /* SIG_SETMASK */, &self->signal_mask, nullptr);
+  signals_pin(self);
 }
 
 void regions_reset() {

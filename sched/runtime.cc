@@ -18,6 +18,7 @@
 #include "sched/options.h"
 #include "sched/parking_lot.h"
 #include "sched/poller.h"
+#include "sched/signals.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
@@ -44,13 +45,6 @@ constexpr size_t kAlternateStack = 32 << 10;
 std::atomic<uint32_t> carriers{0};
 Carrier* retired_carriers;  // guarded by handoff_lock
 Carrier* all_carriers;
-
-// Asynchronous signals never land on a carrier; those of an instruction must. glibc's own two stay open.
-uint64_t carrier_signal_mask() {
-  uint64_t mask = ~uint64_t{0};
-  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, 32, 33}) mask &= ~(uint64_t{1} << (signal - 1));
-  return mask;
-}
 
 void* carrier_main(void* argument) {
   auto* carrier = (Carrier*)argument;
@@ -124,6 +118,7 @@ bool start_locked() {
   workers_set_count(wanted);
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
+  guest_signal_mask_changed();
   stats_signals_init();
   if (int error = carrier_create()) return go_native(error == EAGAIN ? "no kernel thread can be made (ulimit -u)" : "no carrier");
   for (unsigned i = 1; i < wanted; i++) carrier_create();  // what fails is tried again by the monitor
@@ -231,6 +226,7 @@ void runtime_after_fork_child() {
   tls_block_reset();
   parking_lot_reset();
   regions_reset();
+  signals_reset();
   monitor_reset();
   carriers.store(0);
   retired_carriers = nullptr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The queue of signals of each coroutine, the windows in which they are delivered, and the kick.
 //
-// signal_lock is taken with all signals blocked (by a guest, or inside a window) or on a carrier, and no libc function is called under
-// it, so no handler of the program's ever runs above it and finds it held by its own thread.
+// signal_lock is taken with all signals blocked (by a guest, or inside a window) or on a carrier, and no libc function
+// is called under it, so no handler of the program's ever runs above it and finds it held by its own thread.
 #include "sched/signals.h"
 
 #include <cerrno>
@@ -42,23 +42,6 @@ Lock queued_lock;                       // guards the two below
 Queued* free_queued;
 uint32_t queued_count;
 
-// A kernel thread that is not a carrier outside a window may be interrupted: its handlers wait while a lock is held.
-class [[nodiscard]] HandlersWait {
- public:
-  HandlersWait() : needed_(!woven()) {
-    if (needed_) sys::sigprocmask(SIG_BLOCK, &kEverything, &before_);
-  }
-  ~HandlersWait() {
-    if (needed_) sys::sigprocmask(SIG_SETMASK, &before_, nullptr);
-  }
-  HandlersWait(const HandlersWait&) = delete;
-  HandlersWait& operator=(const HandlersWait&) = delete;
-
- private:
-  bool needed_;
-  uint64_t before_ = 0;
-};
-
 Queued* obtain() {
   Locked hold(queued_lock);
   if (!free_queued && queued_count < kMaxQueued) {
@@ -83,7 +66,8 @@ void give_back(Queued* queued) {
 
 uint64_t mask_of(const Coroutine* coroutine) { return __atomic_load_n(&coroutine->signal_mask, __ATOMIC_RELAXED); }
 
-// To a kernel thread of this process. The kernel takes what claims to be its own or another process's only from the thread itself.
+// To a kernel thread of this process. The kernel takes what claims to be its own or another process's only from the
+// thread itself.
 long send_to_kernel(int tid, int signal, const siginfo_t& info) {
   if (info.si_code != SI_TKILL && (info.si_code < 0 || tid == sys::gettid()))
     return sys::call(SYS_rt_tgsigqueueinfo, sys::getpid(), tid, signal, sys::word(&info));
@@ -129,6 +113,16 @@ void hand_over_locked(Coroutine* self, uint64_t set, int tid) {
     self->signals_handed |= signal_bit(signal);
     give_back(queued);
   }
+}
+
+// Signals sent to the coroutine go to its kernel thread from here on, and those of `set` that were queued.
+void become_recipient(Coroutine* self, uint64_t set) {
+  int tid = self->carrier->tid;
+  // A carrier has SIGSEGV and its like open: a queued one would strike under the lock.
+  if (self->signals_pending.load(std::memory_order_relaxed) & set) sys::sigprocmask(SIG_SETMASK, &kEverything, nullptr);
+  Locked hold(self->signal_lock);
+  hand_over_locked(self, set, tid);
+  self->signal_tid = tid;
 }
 
 // What was handed over and is still blocked comes back, because the kernel thread goes on to run others.
@@ -180,6 +174,7 @@ siginfo_t signal_info_of_sender(int signal, int code) {
 }
 
 Disposition disposition_of(int signal) {
+  if (own_handler_stands(signal)) return Disposition::fatal;
   KernelAction action = kernel_action(signal);
   if (action.handler == (void*)SIG_IGN) return Disposition::ignored;
   if (action.handler != (void*)SIG_DFL)
@@ -231,12 +226,7 @@ void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
   window->in_region = in_region;
   self->window = window;
   thread_state.woven = nullptr;
-  int tid = self->carrier->tid;
-  {
-    Locked hold(self->signal_lock);
-    hand_over_locked(self, ~self->signal_mask, tid);
-    self->signal_tid = tid;
-  }
+  become_recipient(self, ~self->signal_mask);
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);  // handlers run here
 }
 
@@ -293,9 +283,8 @@ void deliver_in_interrupted_code(void* context) {
 }
 
 void signals_pin(Coroutine* self) {
-  Locked hold(self->signal_lock);
-  self->signal_tid = self->carrier->tid;
-  hand_over_locked(self, kEverything, self->signal_tid);
+  become_recipient(self, kEverything);
+  sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
 
 void signals_end(Coroutine* self) {
@@ -311,9 +300,10 @@ void signals_end(Coroutine* self) {
 
 void set_signal_mask(Coroutine* self, uint64_t mask) {
   mask &= ~kNeverBlocked;
-  // Sequentially consistent with the relay, which takes a signal out of its set and then looks for who has it unblocked.
+  // Sequentially consistent with the relay, which takes a signal out of its set and then looks for who has it
+  // unblocked.
   __atomic_store_n(&self->signal_mask, mask, __ATOMIC_SEQ_CST);
-  signal_mask_of_new(mask);
+  signal_mask_in_use(mask);
   deliver_signals_now();
 }
 

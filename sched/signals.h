@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signals of coroutines: what pthread_kill queues for one, and how handlers come to run in it.
 //
-//   mask      each coroutine's own, in signal_mask. Carriers block everything asynchronous, so changing it is no system call
-//   queue     signals sent to a coroutine wait in it; whoever sends one ends an interruptible wait, or kicks the carrier
-//   window    a stretch in which the coroutine's mask is the kernel's and its calls are native: the queue is handed to its kernel
-//             thread and the kernel delivers, with its own semantics (sa_mask, SA_RESETHAND, SA_RESTART, default actions). A window
-//             is opened to deliver, around lasting blocking calls, and around fork and exec, whose child inherits the mask
-//   kick      signal 33 with a mark: the handler opens a window in the midst of a computation. Not in weft's own code, where locks may
+//   mask      each coroutine's own, in signal_mask. Carriers block everything asynchronous, so changing it is no system
+//   call queue     signals sent to a coroutine wait in it; whoever sends one ends an interruptible wait, or kicks the
+//   carrier window    a stretch in which the coroutine's mask is the kernel's and its calls are native: the queue is
+//   handed to its kernel
+//             thread and the kernel delivers, with its own semantics (sa_mask, SA_RESETHAND, SA_RESTART, default
+//             actions). A window is opened to deliver, around lasting blocking calls, and around fork and exec, whose
+//             child inherits the mask
+//   kick      signal 33 with a mark: the handler opens a window in the midst of a computation. Not in weft's own code,
+//   where locks may
 //             be held: then the next cancellation point or the monitor's next look does it
-//   relay     a kernel thread for process-directed signals that main blocks and some coroutine does not; made when there is one
+//   relay     a kernel thread for process-directed signals that main blocks and some coroutine does not; made when
+//   there is one
 //
-// While a window is open woven() is null: handlers run as a kernel thread would run them, and the coroutine cannot change carriers
-// under a signal frame, whose return restores a kernel thread's mask. A handler that leaves by longjmp closes the window in the hook
-// of longjmp. Rejected: a trampoline that emulates delivery, which would have to do all that the kernel does here.
+// While a window is open woven() is null: handlers run as a kernel thread would run them, and the coroutine cannot
+// change carriers under a signal frame, whose return restores a kernel thread's mask. A handler that leaves by longjmp
+// closes the window in the hook of longjmp. Rejected: a trampoline that emulates delivery, which would have to do all
+// that the kernel does here.
 #pragma once
 
 #include <csignal>
@@ -58,17 +63,31 @@ void signals_end(Coroutine* self);
 
 // The running coroutine's mask changes; SIGKILL, SIGSTOP and glibc's own are never in it.
 void set_signal_mask(Coroutine* self, uint64_t mask);
-// The mask of a coroutine that is being made.
-void signal_mask_of_new(uint64_t mask);
-// main has changed its mask (signal_mask_of_main): the relay is needed for what it blocks and coroutines do not.
-void main_signal_mask_changed(uint64_t mask);
+
+// The relay. What main blocks, of all signals; and what the relay waits for: of these, what some coroutine may have
+// unblocked.
+extern std::atomic<uint64_t> main_signal_mask;
+extern std::atomic<uint64_t> relayed_signals;
+void relay_also(uint64_t set);
+// A coroutine is being made with this mask, or has changed to it.
+inline void signal_mask_in_use(uint64_t mask) {
+  uint64_t wanted = main_signal_mask.load(std::memory_order_relaxed) & ~mask;
+  if (wanted & ~relayed_signals.load()) [[unlikely]]
+    relay_also(wanted);
+}
+// A guest has changed its mask, or the runtime begins: if it is main, the relay may be needed.
+void guest_signal_mask_changed();
 
 // The monitor: kicks coroutines that run on with signals to deliver.
 void signals_rescue();
 void signals_reset();  // fork child
 
-// 1: a handler without SA_RESTART waits for it, 2: one with, 0: it would be dropped, -1: it ends or stops the process.
-enum class Disposition { ignored, handled, handled_restarting, fatal };
+enum class Disposition {
+  ignored,             // dropped: SIG_IGN, or the default action is to do nothing
+  handled,             // a handler of the program's, whose calls end with EINTR
+  handled_restarting,  // one with SA_RESTART
+  fatal,               // the default action ends or stops the process
+};
 Disposition disposition_of(int signal);
 
 }  // namespace weft
