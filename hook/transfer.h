@@ -165,6 +165,18 @@ inline size_t bytes_of(const iovec* vector, long count) {
 
 constexpr size_t kMostAtOnce = 0x7ffff000;  // the kernel moves no more in one call
 
+// Calls on sockets, for every hook that has a socket before it. Results as a raw call gives them.
+long receive_buffer(Coroutine* self, int fd, Descriptor* d, void* buffer, size_t size, int flags, sockaddr* from,
+                    socklen_t* from_length);
+long receive_message(Coroutine* self, int fd, Descriptor* d, msghdr* message, int flags);
+long send_buffer(Coroutine* self, int fd, Descriptor* d, const void* buffer, size_t size, int flags, const sockaddr* to,
+                 socklen_t to_length);
+long send_message(Coroutine* self, int fd, Descriptor* d, const msghdr* message, int flags);
+inline bool is_socket(const Descriptor* d) {
+  DescriptorKind kind = kind_of(d);
+  return kind == DescriptorKind::stream || kind == DescriptorKind::socket || kind == DescriptorKind::listener;
+}
+
 bool ready_now(int fd, short events);   // one look by poll
 void take_back_pipe_signal();           // SIGPIPE that a raw write left pending on the carrier
 long broken_pipe(Coroutine* self);      // that, and SIGPIPE for the coroutine; gives -EPIPE
