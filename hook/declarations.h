@@ -10,8 +10,10 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pty.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -48,5 +50,6 @@ int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room);
 int capset(void* header, const void* data);
 pid_t _Fork(void) noexcept;
-int pthread_yield(void) noexcept;
+[[noreturn]] void __longjmp_chk(__jmp_buf_tag environment[1], int value) noexcept;
+int __xpg_sigpause(int signal);
 }

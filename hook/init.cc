@@ -54,5 +54,8 @@ namespace {
   runtime_prepare();
 }
 
+// exit(3), after what the program registered with atexit. _exit has a hook of its own.
+[[gnu::destructor]] void finish() { write_stats(); }
+
 }  // namespace
 }  // namespace weft

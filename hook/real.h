@@ -9,6 +9,9 @@
 
 namespace weft {
 
+// Programs still call some that new code is told not to.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 struct Real {
 #define WEFT_HOOK(family, name, version, why) decltype(&::name) name;
 #define WEFT_ALIAS(family, alias, name)
@@ -16,6 +19,7 @@ struct Real {
 #undef WEFT_HOOK
 #undef WEFT_ALIAS
 };
+#pragma GCC diagnostic pop
 
 extern Real real_table;
 extern bool real_resolved;

@@ -73,6 +73,9 @@ struct Coroutine {
   int32_t signal_tid;           // kernel thread that has its mask while a window is open or it is pinned; guarded by signal_lock
   uint64_t signals_handed;      // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
   SignalWindow* window;         // own thread only; see sched/signals.h
+  void* alternate_stack;        // sigaltstack's, own thread only; size 0: none
+  uint64_t alternate_size;
+  int alternate_flags;
   char name[16];
 
   // its memory

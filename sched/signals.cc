@@ -284,6 +284,10 @@ void deliver_in_interrupted_code(void* context) {
 
 void signals_pin(Coroutine* self) {
   become_recipient(self, kEverything);
+  // From here on the alternate stack is the program's as well.
+  stack_t alternate = {.ss_sp = self->alternate_stack, .ss_flags = self->alternate_flags, .ss_size = self->alternate_size};
+  if (!self->alternate_size) alternate.ss_flags = SS_DISABLE;
+  sys::call(SYS_sigaltstack, sys::word(&alternate), 0);
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
 
@@ -296,6 +300,7 @@ void signals_end(Coroutine* self) {
   self->signals_pending.store(0, std::memory_order_relaxed);
   self->signals_handed = 0;
   self->signal_tid = 0;
+  self->alternate_size = 0;
 }
 
 void set_signal_mask(Coroutine* self, uint64_t mask) {

@@ -21,7 +21,7 @@ struct ThreadState {
   uint32_t deferred_wakes;     // keys in `deferred`
   uint64_t deferred[4];        // wakes that a signal handler wanted meanwhile
   uint32_t resolver_depth;     // regions of the resolver entered
-  bool vfork_child;            // between vfork and exec: touch no table
+  uint8_t vfork_child;         // how many vforks deep, until exec: touch no table
   bool kernel_state_changed;   // this kernel thread differs from the one carriers were made by; its threads stay native
 };
 

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes: fork and kin, exec, waiting for children, and the ends at which the counters are written.
+//
+// A child begins with the signal mask of the kernel thread that made it. A carrier blocks everything, so whatever makes
+// a process or a new image does it inside a signal window, in which the coroutine's mask is the kernel's. Handlers of
+// pthread_atfork run in that window too: their locks wait as a kernel thread waits, and the monitor lets the worker go
+// on.
+//
+// A child of fork has the forking thread alone, and that goes on as a guest on the coroutine's stack. A child of vfork
+// has the parent's memory: until it execs every hook makes the real call and touches no table.
+#include <alloca.h>
+#include <cstdarg>
+#include <cstring>
+
+#include "hook/hook.h"
+#include "sched/log.h"
+#include "sched/runtime.h"
+#include "sched/sys.h"
+
+namespace weft {
+
+namespace {
+
+// A call that makes a process or a new image. errno of a call that comes back is kept.
+template <class Call>
+auto with_own_mask(Call call) {
+  Coroutine* self = woven();
+  if (!self) return call();
+  SignalWindow window;
+  signal_window_open(&window, self, false);
+  auto result = call();
+  int error = errno;
+  signal_window_close(&window);
+  errno = error;
+  return result;
+}
+
+// A call in which libc forks. It returns in both processes; which one this is, only the pid tells.
+template <class Call>
+auto forking(Call call) {
+  if (thread_state.vfork_child) return call();
+  Coroutine* self = woven();
+  SignalWindow window;
+  if (self) signal_window_open(&window, self, false);
+  long before = sys::getpid();
+  runtime_before_fork();
+  auto result = call();
+  int error = errno;
+  if (sys::getpid() != before) {
+    signal_window_forget();
+    runtime_after_fork_child();
+  } else {
+    runtime_after_fork_parent();
+    if (self) signal_window_close(&window);
+  }
+  errno = error;
+  return result;
+}
+
+// The arguments of an execl as an array on the caller's stack. The list stands behind the terminating null afterwards.
+unsigned count_arguments(const char* first, va_list list) {
+  unsigned count = 0;
+  if (first) do
+      count++;
+    while (va_arg(list, char*));
+  return count;
+}
+void copy_arguments(char** array, const char* first, unsigned count, va_list list) {
+  array[0] = const_cast<char*>(first);
+  for (unsigned i = 1; i <= count; i++) array[i] = va_arg(list, char*);
+}
+#define WEFT_ARRAY_OF(list, first, array)                             \
+  va_start(list, first);                                              \
+  unsigned array##_count = count_arguments(first, list);              \
+  va_end(list);                                                       \
+  char** array = (char**)alloca((array##_count + 1) * sizeof(char*)); \
+  va_start(list, first);                                              \
+  copy_arguments(array, first, array##_count, list)
+
+// Waits for a child: once without blocking; where none has ended yet, in a region.
+pid_t wait_for_child(pid_t pid, int* status, int options, struct rusage* usage) {
+  if (!(options & WNOHANG)) {
+    long result = sys::call(SYS_wait4, pid, sys::word(status), options | WNOHANG, sys::word(usage));
+    if (result) return (pid_t)as_errno(result);
+    return blocking_call(RegionKind::lasting, [&] { return real().wait4(pid, status, options, usage); });
+  }
+  return real().wait4(pid, status, options, usage);
+}
+
+}  // namespace
+}  // namespace weft
+
+using namespace weft;
+
+WEFT_EXPORT pid_t fork(void) noexcept {
+  return forking([] { return real().fork(); });
+}
+
+WEFT_EXPORT pid_t _Fork(void) noexcept {
+  return forking([] { return real()._Fork(); });
+}
+
+WEFT_EXPORT pid_t forkpty(int* terminal, char* name, const termios* attributes, const winsize* size) {
+  return forking([&] { return real().forkpty(terminal, name, attributes, size); });
+}
+
+WEFT_EXPORT int daemon(int no_chdir, int no_close) noexcept {
+  return forking([&] { return real().daemon(no_chdir, no_close); });
+}
+
+// Called by the stub of vfork (asm/vfork_x86_64.S), before the child and, in the parent, after it.
+extern "C" void weft_vfork_prepare() {
+  if (thread_state.vfork_child++) return;
+  real();  // the child must find the table resolved
+  Coroutine* self = thread_state.woven;
+  thread_state.parked_woven = self;
+  thread_state.woven = nullptr;
+  if (self) sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
+}
+
+extern "C" pid_t weft_vfork_parent(long result) {
+  if (--thread_state.vfork_child) return (pid_t)as_errno(result);
+  Coroutine* self = thread_state.parked_woven;
+  if (self) {
+    uint64_t mask = carrier_signal_mask();
+    sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  }
+  thread_state.parked_woven = nullptr;
+  thread_state.woven = self;
+  return (pid_t)as_errno(result);
+}
+
+WEFT_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                            const posix_spawnattr_t* attributes, char* const arguments[], char* const environment[]) {
+  return with_own_mask([&] { return real().posix_spawn(pid, path, actions, attributes, arguments, environment); });
+}
+
+WEFT_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
+                             const posix_spawnattr_t* attributes, char* const arguments[], char* const environment[]) {
+  return with_own_mask([&] { return real().posix_spawnp(pid, file, actions, attributes, arguments, environment); });
+}
+
+WEFT_EXPORT FILE* popen(const char* command, const char* mode) {
+  return with_own_mask([&] { return real().popen(command, mode); });
+}
+
+WEFT_EXPORT int system(const char* command) {
+  Coroutine* self = woven();
+  if (!self) return real().system(command);
+  cancellation_point(self);
+  return blocking_call(RegionKind::lasting, [&] { return real().system(command); });
+}
+
+WEFT_EXPORT int execve(const char* path, char* const arguments[], char* const environment[]) noexcept {
+  return with_own_mask([&] { return real().execve(path, arguments, environment); });
+}
+
+WEFT_EXPORT int execv(const char* path, char* const arguments[]) noexcept {
+  return with_own_mask([&] { return real().execv(path, arguments); });
+}
+
+WEFT_EXPORT int execvp(const char* file, char* const arguments[]) noexcept {
+  return with_own_mask([&] { return real().execvp(file, arguments); });
+}
+
+WEFT_EXPORT int execvpe(const char* file, char* const arguments[], char* const environment[]) noexcept {
+  return with_own_mask([&] { return real().execvpe(file, arguments, environment); });
+}
+
+WEFT_EXPORT int fexecve(int fd, char* const arguments[], char* const environment[]) noexcept {
+  return with_own_mask([&] { return real().fexecve(fd, arguments, environment); });
+}
+
+WEFT_EXPORT int execl(const char* path, const char* first, ...) noexcept {
+  va_list list;
+  WEFT_ARRAY_OF(list, first, arguments);
+  va_end(list);
+  return with_own_mask([&] { return real().execv(path, arguments); });
+}
+
+WEFT_EXPORT int execlp(const char* file, const char* first, ...) noexcept {
+  va_list list;
+  WEFT_ARRAY_OF(list, first, arguments);
+  va_end(list);
+  return with_own_mask([&] { return real().execvp(file, arguments); });
+}
+
+WEFT_EXPORT int execle(const char* path, const char* first, ...) noexcept {
+  va_list list;
+  WEFT_ARRAY_OF(list, first, arguments);
+  char* const* environment = va_arg(list, char* const*);
+  va_end(list);
+  return with_own_mask([&] { return real().execve(path, arguments, environment); });
+}
+
+WEFT_EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) noexcept {
+  Coroutine* self = woven();
+  return self ? wait_for_child(pid, status, options, usage) : real().wait4(pid, status, options, usage);
+}
+
+WEFT_EXPORT pid_t wait3(int* status, int options, struct rusage* usage) noexcept {
+  Coroutine* self = woven();
+  return self ? wait_for_child(-1, status, options, usage) : real().wait3(status, options, usage);
+}
+
+WEFT_EXPORT pid_t wait(int* status) {
+  Coroutine* self = woven();
+  if (!self) return real().wait(status);
+  cancellation_point(self);
+  return wait_for_child(-1, status, 0, nullptr);
+}
+
+WEFT_EXPORT pid_t waitpid(pid_t pid, int* status, int options) {
+  Coroutine* self = woven();
+  if (!self) return real().waitpid(pid, status, options);
+  cancellation_point(self);
+  return wait_for_child(pid, status, options, nullptr);
+}
+
+WEFT_EXPORT int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
+  Coroutine* self = woven();
+  if (!self || (options & WNOHANG)) return real().waitid(type, id, info, options);
+  cancellation_point(self);
+  siginfo_t found = {};
+  long result = sys::call(SYS_waitid, type, (long)id, sys::word(&found), options | WNOHANG | WNOWAIT, 0);
+  if (result < 0) return (int)as_errno(result);
+  if (found.si_pid) return real().waitid(type, id, info, options);
+  return blocking_call(RegionKind::lasting, [&] { return real().waitid(type, id, info, options); });
+}
+
+WEFT_EXPORT void _exit(int status) {
+  if (!thread_state.vfork_child) write_stats();
+  real()._exit(status);
+  __builtin_unreachable();
+}
+
+WEFT_EXPORT void _Exit(int status) noexcept {
+  if (!thread_state.vfork_child) write_stats();
+  real()._Exit(status);
+  __builtin_unreachable();
+}
+
+WEFT_EXPORT void quick_exit(int status) noexcept {
+  if (!thread_state.vfork_child) write_stats();
+  real().quick_exit(status);
+  __builtin_unreachable();
+}
+
+// Called by the stub of dlopen: where the call goes on, and with what.
+extern "C" void* weft_dlopen_target(const char** file, long* mode) {
+  if (*mode & RTLD_DEEPBIND) {
+    static bool said;
+    log_once(&said, Level::warn,
+             "RTLD_DEEPBIND is left out of dlopen(%s): that library would call past weft, and its locks would hang",
+             *file ? *file : "NULL");
+    *mode &= ~(long)RTLD_DEEPBIND;
+  }
+  const char* slash = *file ? strrchr(*file, '/') : nullptr;
+  const char* name = slash ? slash + 1 : *file;
+  if (name && strncmp(name, "libweft.so", 10) == 0) {
+    log(Level::error, "dlopen of %s is refused: weft must be there from the start; preload it, or link with -lweft",
+        *file);
+    *file = "libweft.so (refused: it can only be preloaded or linked)";
+  }
+  return (void*)real().dlopen;
+}

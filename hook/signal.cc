@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+// Signals: masks, sending, waiting, actions, alternate stacks, and longjmp, which may leave a handler.
+//
+// What a coroutine's mask and queue are, and how handlers come to run in it, is sched/signals.h. Handlers of the
+// program are installed in the kernel as they are. A guest's calls are the real ones; only that main's mask is noted,
+// for the relay.
+//
+// Known to differ: sigsetjmp saves the kernel's mask, which in a coroutine is the carrier's. A siglongjmp out of a
+// handler puts the coroutine's mask back to what it was before the handler; one that leaves no handler leaves the mask
+// alone.
+#include "hook/hook.h"
+
+#include <cstring>
+
+#include "sched/internal_signals.h"
+#include "sched/runtime.h"
+#include "sched/sys.h"
+
+namespace weft {
+
+namespace {
+
+constexpr int kLastSignal = 64;
+
+bool valid_signal(int signal) { return signal > 0 && signal <= kLastSignal && signal != 32 && signal != 33; }
+
+// The kernel knows the first 64 bits of a sigset_t alone; the rest is left as it is.
+uint64_t load_set(const sigset_t* set) {
+  uint64_t bits;
+  memcpy(&bits, set, sizeof bits);
+  return bits;
+}
+void store_set(sigset_t* set, uint64_t bits) { memcpy(set, &bits, sizeof bits); }
+
+// 0 or an error number.
+int change_mask(Coroutine* self, int how, const sigset_t* set, sigset_t* old) {
+  uint64_t before = self->signal_mask;
+  uint64_t after = before;
+  if (set) {
+    uint64_t bits = load_set(set);
+    if (how == SIG_BLOCK)
+      after |= bits;
+    else if (how == SIG_UNBLOCK)
+      after &= ~bits;
+    else if (how == SIG_SETMASK)
+      after = bits;
+    else
+      return EINVAL;
+  }
+  if (old) store_set(old, before);
+  if (set) set_signal_mask(self, after);
+  return 0;
+}
+
+// A guest's or pinned coroutine's mask has been changed by the real call.
+int noted(int result) {
+  if (runtime_started() && !thread_state.vfork_child) guest_signal_mask_changed();
+  return result;
+}
+
+int send(Coroutine* target, int signal, const siginfo_t& info) {
+  // An ended thread that is not joined yet takes signals without effect, as in glibc.
+  if (target->ending.load(std::memory_order_acquire) & Coroutine::kFinished) return 0;
+  int error = signal_post(target, signal, info);
+  if (target == woven()) deliver_signals_now();
+  return error;
+}
+
+// Takes a signal of `set` that is there already, of this coroutine or of the process; 0: there is none.
+int take_pending(Coroutine* self, const sigset_t* set, siginfo_t* info) {
+  uint64_t bits = load_set(set);
+  siginfo_t found = {};
+  int signal = signal_take(self, bits, &found);
+  if (!signal) {
+    timespec at_once = {};
+    long result = sys::call(SYS_rt_sigtimedwait, sys::word(&bits), sys::word(&found), sys::word(&at_once), 8);
+    if (result > 0) signal = (int)result;
+  }
+  if (signal && info) *info = found;
+  return signal;
+}
+
+// The stack pointer that a jmp_buf goes back to; glibc keeps it mangled.
+const void* stack_pointer_of(const __jmp_buf_tag* environment) {
+  constexpr int kStackPointer = 6;
+  uint64_t value = (uint64_t)environment->__jmpbuf[kStackPointer];
+  asm("ror $17, %0\n\txor %%fs:0x30, %0" : "+r"(value) : : "cc");
+  return (const void*)value;
+}
+
+void before_longjmp(const __jmp_buf_tag* environment) {
+  Coroutine* self = thread_state.identity;
+  if (self && self->window) [[unlikely]]
+    signal_window_leave(stack_pointer_of(environment), environment->__mask_was_saved);
+}
+
+sigset_t set_of(int signal) {
+  sigset_t set;
+  memset(&set, 0, sizeof set);
+  store_set(&set, signal_bit(signal));
+  return set;
+}
+
+sighandler_t set_handler(int signal, sighandler_t handler, int flags) {
+  struct sigaction action = {}, old;
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  return sigaction(signal, &action, &old) ? SIG_ERR : old.sa_handler;
+}
+
+}  // namespace
+
+void raise_sigpipe(Coroutine* self) {
+  int error = errno;
+  signal_post(self, SIGPIPE, signal_info_of_sender(SIGPIPE, SI_USER));
+  deliver_signals_now();
+  errno = error;
+}
+
+bool interrupted_call_ends(Coroutine* self, bool call_restarts) {
+  if (cancel_wanted(self)) cancel_now();
+  bool ends = false;
+  uint64_t pending = self->signals_pending.load(std::memory_order_acquire) & ~self->signal_mask;
+  for (; pending; pending &= pending - 1) {
+    Disposition disposition = disposition_of(__builtin_ctzll(pending) + 1);
+    ends |= disposition == Disposition::handled || (disposition == Disposition::handled_restarting && !call_restarts);
+  }
+  int error = errno;
+  deliver_signals_now();
+  errno = error;
+  return ends;
+}
+
+}  // namespace weft
+
+using namespace weft;
+
+WEFT_EXPORT int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) noexcept {
+  Coroutine* self = woven();
+  return self ? change_mask(self, how, set, old) : noted(real().pthread_sigmask(how, set, old));
+}
+
+WEFT_EXPORT int sigprocmask(int how, const sigset_t* set, sigset_t* old) noexcept {
+  Coroutine* self = woven();
+  if (!self) return noted(real().sigprocmask(how, set, old));
+  int error = change_mask(self, how, set, old);
+  if (!error) return 0;
+  errno = error;
+  return -1;
+}
+
+WEFT_EXPORT int sighold(int signal) noexcept {
+  if (!woven()) return noted(real().sighold(signal));
+  if (!valid_signal(signal)) return (int)as_errno(-EINVAL);
+  sigset_t set = set_of(signal);
+  return sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+WEFT_EXPORT int sigrelse(int signal) noexcept {
+  if (!woven()) return noted(real().sigrelse(signal));
+  if (!valid_signal(signal)) return (int)as_errno(-EINVAL);
+  sigset_t set = set_of(signal);
+  return sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+WEFT_EXPORT int sigblock(int mask) noexcept {
+  Coroutine* self = woven();
+  if (!self) return noted(real().sigblock(mask));
+  int before = (int)self->signal_mask;
+  set_signal_mask(self, self->signal_mask | (unsigned)mask);
+  return before;
+}
+
+WEFT_EXPORT int sigsetmask(int mask) noexcept {
+  Coroutine* self = woven();
+  if (!self) return noted(real().sigsetmask(mask));
+  int before = (int)self->signal_mask;
+  set_signal_mask(self, (unsigned)mask);
+  return before;
+}
+
+WEFT_EXPORT int siggetmask(void) noexcept {
+  Coroutine* self = woven();
+  return self ? (int)self->signal_mask : real().siggetmask();
+}
+
+WEFT_EXPORT int sigpending(sigset_t* set) noexcept {
+  int result = real().sigpending(set);
+  Coroutine* self = woven();
+  if (self && result == 0) store_set(set, load_set(set) | self->signals_pending.load(std::memory_order_relaxed));
+  return result;
+}
+
+WEFT_EXPORT int pthread_kill(pthread_t thread, int signal) noexcept {
+  Coroutine* target = thread_state.vfork_child ? nullptr : coroutine_of(thread);
+  if (!target) return real().pthread_kill(thread, signal);
+  if (signal == 0) return 0;
+  if (!valid_signal(signal)) return EINVAL;
+  return send(target, signal, signal_info_of_sender(signal, SI_TKILL));
+}
+
+WEFT_EXPORT int pthread_sigqueue(pthread_t thread, int signal, const sigval value) noexcept {
+  Coroutine* target = thread_state.vfork_child ? nullptr : coroutine_of(thread);
+  if (!target) return real().pthread_sigqueue(thread, signal, value);
+  if (signal == 0) return 0;
+  if (!valid_signal(signal)) return EINVAL;
+  siginfo_t info = signal_info_of_sender(signal, SI_QUEUE);
+  info.si_value = value;
+  return send(target, signal, info);
+}
+
+WEFT_EXPORT int tgkill(pid_t process, pid_t thread, int signal) noexcept {
+  Coroutine* target = thread_state.vfork_child || process != sys::getpid() ? nullptr : coroutine_by_tid(thread);
+  if (!target) return real().tgkill(process, thread, signal);
+  if (signal == 0) return 0;
+  if (!valid_signal(signal)) return (int)as_errno(-EINVAL);
+  return (int)as_errno(-send(target, signal, signal_info_of_sender(signal, SI_TKILL)));
+}
+
+WEFT_EXPORT int raise(int signal) noexcept {
+  Coroutine* self = woven();
+  if (!self) return real().raise(signal);
+  if (signal == 0) return 0;
+  if (!valid_signal(signal)) return (int)as_errno(-EINVAL);
+  return (int)as_errno(-send(self, signal, signal_info_of_sender(signal, SI_TKILL)));
+}
+
+WEFT_EXPORT int sigaction(int signal, const struct sigaction* action, struct sigaction* old) noexcept {
+  int result;
+  if (!thread_state.vfork_child && own_handler_sigaction(signal, action, old, &result)) return result;
+  return real().sigaction(signal, action, old);
+}
+
+WEFT_EXPORT sighandler_t signal(int signal, sighandler_t handler) noexcept {
+  if (thread_state.vfork_child || !own_handler_stands(signal) || handler == SIG_ERR)
+    return real().signal(signal, handler);
+  return set_handler(signal, handler, SA_RESTART);
+}
+
+WEFT_EXPORT sighandler_t sysv_signal(int signal, sighandler_t handler) noexcept {
+  if (thread_state.vfork_child || !own_handler_stands(signal) || handler == SIG_ERR)
+    return real().sysv_signal(signal, handler);
+  return set_handler(signal, handler, (int)SA_RESETHAND | SA_NODEFER);
+}
+
+WEFT_EXPORT sighandler_t sigset(int signal, sighandler_t handler) noexcept {
+  if (!woven() && !own_handler_stands(signal)) {
+    sighandler_t before = real().sigset(signal, handler);
+    noted(0);
+    return before;
+  }
+  if (!valid_signal(signal) || handler == SIG_ERR) {
+    errno = EINVAL;
+    return SIG_ERR;
+  }
+  sigset_t set = set_of(signal), before;
+  if (handler == SIG_HOLD) {
+    struct sigaction old;
+    if (sigaction(signal, nullptr, &old)) return SIG_ERR;
+    sigprocmask(SIG_BLOCK, &set, &before);
+    return load_set(&before) & signal_bit(signal) ? SIG_HOLD : old.sa_handler;
+  }
+  sighandler_t old = set_handler(signal, handler, 0);
+  if (old == SIG_ERR) return old;
+  sigprocmask(SIG_UNBLOCK, &set, &before);
+  return load_set(&before) & signal_bit(signal) ? SIG_HOLD : old;
+}
+
+// The kernel's alternate stack of a carrier is weft's, for the report of an overflow; what the program sets for a
+// coroutine is kept, shown, and given to the kernel when the coroutine is pinned. A handler with SA_ONSTACK runs on the
+// carrier's meanwhile.
+WEFT_EXPORT int sigaltstack(const stack_t* stack, stack_t* old) noexcept {
+  Coroutine* self = thread_state.identity;
+  if (!self || self->pinned || thread_state.vfork_child) return real().sigaltstack(stack, old);
+  stack_t kernels = {};
+  sys::call(SYS_sigaltstack, 0, sys::word(&kernels));
+  bool in_use = kernels.ss_flags & SS_ONSTACK;
+  stack_t before = {.ss_sp = self->alternate_size ? self->alternate_stack : nullptr,
+                    .ss_flags = !self->alternate_size ? SS_DISABLE : self->alternate_flags | (in_use ? SS_ONSTACK : 0),
+                    .ss_size = self->alternate_size};
+  if (stack) {
+    constexpr unsigned kAutoDisarm = 1u << 31;
+    unsigned flags = (unsigned)stack->ss_flags & ~kAutoDisarm;
+    if (in_use) return (int)as_errno(-EPERM);
+    if (flags != 0 && flags != SS_DISABLE && flags != SS_ONSTACK) return (int)as_errno(-EINVAL);
+    if (flags != SS_DISABLE && stack->ss_size < (size_t)MINSIGSTKSZ) return (int)as_errno(-ENOMEM);
+    self->alternate_stack = stack->ss_sp;
+    self->alternate_size = flags == SS_DISABLE ? 0 : stack->ss_size;
+    self->alternate_flags = stack->ss_flags & (int)kAutoDisarm;
+  }
+  if (old) *old = before;
+  return 0;
+}
+
+WEFT_EXPORT int sigsuspend(const sigset_t* mask) {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    pin_current();
+  }
+  return real().sigsuspend(mask);
+}
+
+WEFT_EXPORT int __xpg_sigpause(int signal) {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    pin_current();
+  }
+  return real().__xpg_sigpause(signal);
+}
+
+WEFT_EXPORT int sigwait(const sigset_t* set, int* signal) {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    if (int found = take_pending(self, set, nullptr)) {
+      *signal = found;
+      return 0;
+    }
+    pin_current();
+  }
+  return real().sigwait(set, signal);
+}
+
+WEFT_EXPORT int sigwaitinfo(const sigset_t* set, siginfo_t* info) {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    if (int found = take_pending(self, set, info)) return found;
+    pin_current();
+  }
+  return real().sigwaitinfo(set, info);
+}
+
+WEFT_EXPORT int sigtimedwait(const sigset_t* set, siginfo_t* info, const timespec* timeout) {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    if (int found = take_pending(self, set, info)) return found;
+    if (timeout && !timeout->tv_sec && !timeout->tv_nsec) return (int)as_errno(-EAGAIN);
+    pin_current();
+  }
+  return real().sigtimedwait(set, info, timeout);
+}
+
+WEFT_EXPORT void longjmp(__jmp_buf_tag environment[1], int value) noexcept {
+  before_longjmp(environment);
+  real().longjmp(environment, value);
+  __builtin_unreachable();
+}
+
+WEFT_EXPORT void __longjmp_chk(__jmp_buf_tag environment[1], int value) noexcept {
+  before_longjmp(environment);
+  real().__longjmp_chk(environment, value);
+  __builtin_unreachable();
+}
