@@ -21,7 +21,7 @@ std::span<HookedCall> hooked_calls() { return g_calls; }
 
 void find_imports(const LoadedFile* files) {
   for (const LoadedFile* file = files; file != nullptr; file = file->next) {
-    if (file->file == nullptr || file->is_libc()) continue;
+    if (file->file == nullptr) continue;
     ElfFile::ImportCursor cursor;
     for (const char* name; (name = file->file->next_import(cursor)) != nullptr;) {
       for (HookedCall& call : g_calls) {
@@ -33,7 +33,7 @@ void find_imports(const LoadedFile* files) {
 
 const LoadedFile* find_importer(const LoadedFile* files, const char* function) {
   for (const LoadedFile* file = files; file != nullptr; file = file->next) {
-    if (file->file == nullptr || file->is_libc()) continue;
+    if (file->file == nullptr) continue;
     ElfFile::ImportCursor cursor;
     for (const char* name; (name = file->file->next_import(cursor)) != nullptr;) {
       if (strcmp(name, function) == 0) return file;

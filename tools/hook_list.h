@@ -17,7 +17,7 @@ struct HookedCall {
 std::span<HookedCall> hooked_calls();
 void find_imports(const LoadedFile* files);
 
-// The first file of these, libc and the loader left out, that imports the function; null: none.
+// The first file of these that imports the function; null: none. What libc calls of its own it imports from nobody.
 const LoadedFile* find_importer(const LoadedFile* files, const char* function);
 
 }  // namespace weft

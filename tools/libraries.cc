@@ -94,8 +94,6 @@ const char* look_in_list(const char* list, const char* separators, const char* o
 
 }  // namespace
 
-bool LoadedFile::is_libc() const { return strcmp(name, "libc.so.6") == 0 || strcmp(name, "ld-linux-x86-64.so.2") == 0; }
-
 const char* find_library(const LoadedFile& needed_by, const char* name) {
   if (strchr(name, '/') != nullptr) {
     const char* path = expand_origin(name, needed_by.path);

@@ -15,9 +15,6 @@ struct LoadedFile {
   const LoadedFile* needed_by;  // null: the program itself
   const ElfFile* file;          // null: not found
   LoadedFile* next;
-
-  // libc and the loader call themselves past every hook, so what they import says nothing.
-  bool is_libc() const;
 };
 
 // The program first, then breadth first like ld.so's own list. Nothing of it is ever freed.

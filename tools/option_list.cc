@@ -53,12 +53,11 @@ constexpr const char* kInternal[] = {"WEFT_ROOT", "WEFT_CHAOS"};
   fail(kOwnFailure, "--%s: '%s' %s. See weft --help.", option.name, value, why);
 }
 
-// Digits alone, and small enough for the library's counters; leaves `end` behind the digits.
+// Leaves `end` behind the digits; a number that is too large for the type becomes its largest one.
 bool read_number(const char* digits, unsigned long& number, char*& end) {
   if (!isdigit(static_cast<unsigned char>(digits[0]))) return false;
-  errno = 0;
   number = strtoul(digits, &end, 10);
-  return errno == 0;
+  return true;
 }
 
 void check_count(const Option& option, const char* value) {

@@ -87,7 +87,8 @@ std::string_view take_word(std::string_view& line) {
 // What env(1) would run when it is the interpreter and gets the rest of the line as its one argument.
 const char* program_of_env(std::string_view line) {
   for (std::string_view word = take_word(line); !word.empty(); word = take_word(line)) {
-    if (word.size() > 2 && word[0] == '-' && word[1] == 'S') return text(std::string_view(word.data() + 2, word.size() - 2));
+    if (word.size() > 2 && word[0] == '-' && word[1] == 'S')
+      return text(std::string_view(word.data() + 2, word.size() - 2));
     if (word[0] != '-' && word.find('=') == word.npos) return text(word);
   }
   return nullptr;

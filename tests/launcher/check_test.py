@@ -42,12 +42,14 @@ class Report(LauncherTest):
             with self.subTest(program):
                 trace = subprocess.run([launcher.INTERPRETER, "--list", program], capture_output=True, text=True, check=True)
                 files = re.findall(r"(/\S+) \(0x", trace.stdout)
+                count = len(files)
                 files = [file for file in files if os.path.basename(file) not in ("libc.so.6", "ld-linux-x86-64.so.2")]
                 wanted = set()
                 for file in [program, *files]:
                     nm = subprocess.run(["nm", "-D", "--undefined-only", file], capture_output=True, text=True, check=True)
                     wanted |= {line.split()[-1].split("@")[0] for line in nm.stdout.splitlines()}
                 report = self.run_weft("check", program).stdout
+                self.assertIn(f"  libraries  {count}, ", report)
                 imported, others = self.calls(report)
                 self.assertEqual(imported, wanted & hook_list())
                 self.assertEqual(others, hook_list() - wanted)
@@ -89,13 +91,28 @@ class Report(LauncherTest):
         report = self.check(program, env={"LD_LIBRARY_PATH": f"{self.root}/wrong:{self.root}/right"})
         self.assertIn("pause", self.calls(report)[0])
 
+    def test_a_library_of_the_cache(self):
+        """One that only /etc/ld.so.cache leads to."""
+        listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True).stdout
+        standard = {os.path.join(directory, "") for directory in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64",
+                                                                  "/usr/lib64", "/lib", "/usr/lib")}
+        for name, path in re.findall(r"^\t(\S+) \(libc6,x86-64\) => (\S+)$", listed, re.M):
+            if os.path.dirname(path) + "/" not in standard and os.path.exists(path):
+                break
+        else:
+            self.skipTest("no library of the cache is outside the standard directories")
+        self.compile(f"cached/{name}", "void cached(void) {}", "-shared", "-fPIC", f"-Wl,-soname,{name}")
+        program = self.compile("cached/prog", "#include <pthread.h>\nvoid cached(void);"
+                               "int main(void) { cached(); return pthread_create(0, 0, 0, 0); }", f"-L{self.root}/cached", f"-l:{name}")
+        self.assertNotIn("missing", self.check(program))
+
     def test_libraries_in_a_circle(self):
         flags = ["-shared", "-fPIC", f"-L{self.root}/circle", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed"]
         self.compile("circle/liby.so", "void y(void) {}", *flags)
         self.compile("circle/libx.so", "void x(void) {}", *flags, "-ly")
         self.compile("circle/liby.so", "void y(void) {}", *flags, "-lx")
         program = self.compile("circle/prog", launcher.SHOW, *flags[2:], "-lx")
-        self.assertIn("  libraries  ", self.check(program))
+        self.assertIn("  libraries  4, ", self.check(program))
 
     def test_threads(self):
         self.assertIn(f"threads    pthread_create, imported by {self.show}", self.check(self.show))
@@ -229,7 +246,7 @@ class Machine(LauncherTest):
         self.assertIn("note  stack guards", lines["stack guards"])
 
     def test_sandbox_without_new_calls(self):
-        """A kernel that knows none of the newer calls, played by a seccomp filter."""
+        """A kernel that lies about guards and knows none of the newer calls, played by a seccomp filter."""
         runner = self.compile("sandbox", SANDBOX)
         result = self.run_weft("check", weft=runner, env={"REAL": self.weft})
         if result.returncode == 77:
@@ -248,12 +265,13 @@ SANDBOX = r"""
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#define REFUSE(number) \
-  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
+#define ANSWER(number, error) \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
 int main(int count, char **arguments) {
   struct sock_filter rules[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      REFUSE(SYS_madvise), REFUSE(SYS_membarrier), REFUSE(441), REFUSE(SYS_preadv2),
+      ANSWER(SYS_madvise, 0),  // says yes and does nothing
+      ANSWER(SYS_membarrier, ENOSYS), ANSWER(441, ENOSYS), ANSWER(SYS_preadv2, ENOSYS),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   struct sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 77;

@@ -139,7 +139,7 @@ class Options(LauncherTest):
 
     def test_unknown_options_name_the_nearest(self):
         for wrong, right in (("wokers", "workers"), ("worker", "workers"), ("Workers", "workers"), ("stak", "stack"),
-                             ("max_carriers", "max-carriers"), ("stat", "stats"), ("exlude=x", "exclude"), ("hlep", "help"),
+                             ("max_carriers", "max-carriers"), ("stat", "stats"), ("exlude=x", "exclude"), ("hlep", "help"), ("lgo", "log"),
                              ("if-posible", "if-possible"), ("native-thread=x", "native-threads")):
             result = self.run_weft(f"--{wrong}", self.show)
             self.assert_one_line(result, 125, f"unknown option --{wrong.split('=')[0]}. Did you mean --{right}?")

@@ -125,7 +125,9 @@ class Linkage(LauncherTest):
     def test_loader_as_a_program(self):
         loader = launcher.INTERPRETER
         self.assert_woven(self.run_weft(loader, self.show))
-        self.assertIn("it is the loader", self.run_weft("check", loader).stdout)
+        checked = self.run_weft("check", loader)
+        self.assertEqual(checked.returncode, 0)
+        self.assertIn("it is the loader", checked.stdout)
 
     def test_32_bit(self):
         self.write("old", elf(machine=3, wide=False))
@@ -175,9 +177,19 @@ class Linkage(LauncherTest):
 
     def test_damaged(self):
         whole = elf()
-        for content in (b"\x7fELF", whole[:15], whole[:19], whole[:63], whole[:64], whole[:100], whole[:56 * 3 + 64]):
+        for content in (b"\x7fELF", whole[:15], whole[:19], whole[:63], whole[:64], whole[:100], whole[:56 * 3 + 64], whole[:-24]):
             self.write("damaged", content)
             self.assert_refused("./damaged", "./damaged is a damaged ELF file", status=126)
+
+    def test_loader_name_without_an_end(self):
+        # It fills the last page of the file, so that there is nothing mapped behind it.
+        whole = elf()
+        place = 64 + 56
+        segment = whole[place:place + 8] + (4096 - 512).to_bytes(8, "little")
+        segment += whole[place + 16:place + 32] + (512).to_bytes(8, "little") + whole[place + 40:place + 56]
+        damaged = whole[:place] + segment + whole[place + 56:]
+        self.write("damaged", damaged + b"x" * (4096 - len(damaged)))
+        self.assert_refused("./damaged", "./damaged is a damaged ELF file", status=126)
 
     def test_other_binary(self):
         self.write("binary", b"MZ\0\0" + bytes(100))
