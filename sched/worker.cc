@@ -320,7 +320,6 @@ void make_ready(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
-    count(worker->metrics, Metric::wakes);
     if (thread_state.carrier) {
       push_tail(worker, coroutine);
     } else {
@@ -332,7 +331,6 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  count(Metric::wakes);
   Worker* target = coroutine->last_worker;
   if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
     if (Worker* idle = sleeping_worker()) target = idle;
@@ -408,9 +406,8 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
     self->rescued = false;
     self->state.store(State::parked, std::memory_order_relaxed);
     switch_away(self, kPark);
-  } else {
-    count(worker->metrics, Metric::wakes);
   }
+  count(self->carrier->worker->metrics, Metric::wakes);
   if (heap) heap->remove(&self->timer);
   self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
   return self->waiter.reason();
