@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients with a thread for each connection, woven, against native servers: our own, siege, and pgbench -j."""
+
+import json
+import re
+
+from case import REGIONS, case, ordinary
+from rig import recipes
+from rig.process import Sampler, Site
+
+FETCH_THREADS = 500
+FETCH_ROUNDS = 4
+SIEGE_USERS = 400
+SIEGE_ROUNDS = 10
+PGBENCH_CLIENTS = 64
+PGBENCH_TRANSACTIONS = 100
+
+
+def client_run(test, site, mode, argv, threads, regions, **how):
+    """Runs a client to its end, its kernel threads watched; returns it."""
+    process = site.start(argv, mode, **how)
+    sampler = Sampler(process.pid)
+    process.status = process.wait(120)
+    sampler.stop()
+    test.expect_same(process.status, 0, f'exit status of {process.name}: {(process.out() + process.err())[-300:]!r}')
+    test.expect_threads(mode, sampler.threads, threads, extra=regions)
+    return process
+
+
+@case('fetch')
+def fetch(test):
+    """Resolving may take a kernel thread for each region, and no more; everything else none at all."""
+    for mode in test.modes(MAX_REGIONS=REGIONS):
+        with Site() as site:
+            origin = recipes.nginx(site)
+            argv = [test.tool('fetch'), str(FETCH_THREADS), str(FETCH_ROUNDS), 'localhost', str(origin.port),
+                    '/page.txt', site.path('www/page.txt')]
+            process = client_run(test, site, mode, argv, FETCH_THREADS, REGIONS)
+            test.expect_same(process.out(), f'resolved\nfetched {FETCH_THREADS * FETCH_ROUNDS} wrong 0\n', 'output')
+            wanted = ordinary(FETCH_THREADS)
+            wanted['at_least']['regions_resolver'] = FETCH_THREADS
+            test.expect_counters(process, **wanted)
+
+
+@case('siege')
+def siege(test):
+    for mode in test.modes(MAX_REGIONS=REGIONS):
+        with Site() as site:
+            origin = recipes.nginx(site)
+            config = site.write('siegerc', 'verbose = false\ncolor = off\nquiet = true\njson_output = true\nparser = false\n'
+                                           f'limit = {SIEGE_USERS}\nlogging = false\nprotocol = HTTP/1.1\n'
+                                           'connection = keep-alive\nchunked = true\ncache = false\n')
+            argv = ['siege', '-R', config, '-b', '-c', str(SIEGE_USERS), '-r', str(SIEGE_ROUNDS),
+                    f'http://localhost:{origin.port}/page.txt']
+            process = client_run(test, site, mode, argv, SIEGE_USERS, REGIONS)
+            text = process.out()
+            result = json.loads(text[text.index('{'):])
+            total = SIEGE_USERS * SIEGE_ROUNDS
+            test.expect_same((result['transactions'], result['failed_transactions'], result['successful_transactions']),
+                             (total, 0, total), 'transactions')
+            test.expect(abs(result['data_transferred'] - total * 4000 / 1048576) < 0.1,
+                        f'{result["data_transferred"]} MB of data')
+            # Its threads are cancelled at the end, wherever they wait.
+            test.expect_counters(process, at_least={'coroutines_created': SIEGE_USERS})
+
+
+@case('pgbench')
+def pgbench(test):
+    """A thread for each client of the benchmark, which waits in poll; the server is native."""
+    for mode in test.modes(MAX_REGIONS=REGIONS):
+        with Site() as site:
+            server = recipes.postgres(site)
+            tool = f'{recipes.postgres_directory()}/pgbench'
+            at = ['-h', '127.0.0.1', '-p', str(server.port), '-U', 'postgres']
+            made = site.run([tool, *at, '-i', '-q', '-s', '2', 'postgres'], cwd='/')
+            test.expect_same(made.status, 0, f'pgbench -i: {made.err()[-300:]}')
+            argv = [tool, *at, '-n', '-c', str(PGBENCH_CLIENTS), '-j', str(PGBENCH_CLIENTS), '-t',
+                    str(PGBENCH_TRANSACTIONS), 'postgres']
+            # The first of its threads is main itself.
+            process = client_run(test, site, mode, argv, PGBENCH_CLIENTS - 1, REGIONS, cwd='/')
+            total = PGBENCH_CLIENTS * PGBENCH_TRANSACTIONS
+            done = re.search(r'actually processed: (\d+)/(\d+)', process.out())
+            failed = re.search(r'failed transactions: (\d+)', process.out())
+            test.expect_same(done and done.groups(), (str(total), str(total)), 'transactions')
+            test.expect_same(failed and failed.group(1), '0', 'failed transactions')
+            sums = site.run(['psql', *at, '-AtXc', 'select (select sum(abalance) from pgbench_accounts) = '
+                             '(select sum(delta) from pgbench_history), (select count(*) from pgbench_history)',
+                             'postgres'], cwd='/')
+            test.expect_same(sums.out().strip(), f't|{total}', 'balances and history')
+            test.expect_counters(process, **ordinary(PGBENCH_CLIENTS - 1))
+            server.stop()
