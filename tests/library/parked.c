@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fifty threads that wait, ten in each of five ways, for as many milliseconds as the argument says; then all go on.
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { kThreads = 50 };
+
+static int ends[2];
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER, gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static sem_t semaphore;
+static int open_gate;
+static struct timespec length;
+
+static void* waits(void* argument) {
+  char byte;
+  switch ((intptr_t)argument % 5) {
+    case 0:
+      if (read(ends[0], &byte, 1) != 1) abort();
+      break;
+    case 1:
+      pthread_mutex_lock(&mutex);
+      pthread_mutex_unlock(&mutex);
+      break;
+    case 2:
+      pthread_mutex_lock(&gate);
+      while (!open_gate) pthread_cond_wait(&cond, &gate);
+      pthread_mutex_unlock(&gate);
+      break;
+    case 3:
+      sem_wait(&semaphore);
+      break;
+    default:
+      nanosleep(&length, NULL);
+  }
+  return NULL;
+}
+
+int main(int argc, char** argv) {
+  pthread_t threads[kThreads];
+  long milliseconds = argc > 1 ? atol(argv[1]) : 100;
+  length.tv_sec = milliseconds / 1000;
+  length.tv_nsec = milliseconds % 1000 * 1000000;
+  if (pipe(ends) != 0) return 1;
+  sem_init(&semaphore, 0, 0);
+  pthread_mutex_lock(&mutex);
+  for (intptr_t i = 0; i < kThreads; i++)
+    if (pthread_create(&threads[i], NULL, waits, (void*)i) != 0) return 1;
+  nanosleep(&length, NULL);
+  pthread_mutex_unlock(&mutex);
+  pthread_mutex_lock(&gate);
+  open_gate = 1;
+  pthread_cond_broadcast(&cond);
+  pthread_mutex_unlock(&gate);
+  for (int i = 0; i < kThreads / 5; i++)
+    if (sem_post(&semaphore) != 0 || write(ends[1], "x", 1) != 1) return 1;
+  for (int i = 0; i < kThreads; i++) pthread_join(threads[i], NULL);
+  return 0;
+}
