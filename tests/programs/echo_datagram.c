@@ -141,6 +141,29 @@ static void full_queue(void) {
   close(receiver);
 }
 
+// Nobody there: the waiting receiver of a connected socket is told.
+static sem_t about_to_wait;
+
+static void* receives(void* argument) {
+  char buffer[8];
+  sem_post(&about_to_wait);
+  errno = 0;
+  return as_pointer(recv((int)as_long(argument), buffer, sizeof buffer, 0) == -1 ? errno : 0);
+}
+
+static void nobody(void) {
+  int pair[2];
+  udp_pair(pair);
+  sem_init(&about_to_wait, 0, 0);
+  close(pair[1]);
+  pthread_t thread = start_thread(receives, as_pointer(pair[0]));
+  sem_wait(&about_to_wait);
+  settle();
+  SHOW(send(pair[0], "x", 1, 0));
+  say("nobody there: %s", name_of_errno((int)as_long(join_thread(thread))));
+  close(pair[0]);
+}
+
 int main(void) {
   int pair[2];
   unix_pair(SOCK_DGRAM, pair);
@@ -151,5 +174,6 @@ int main(void) {
   round_trip("udp", pair);
   addresses();
   full_queue();
+  nobody();
   return finish();
 }

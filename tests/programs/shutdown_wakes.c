@@ -131,6 +131,19 @@ int main(void) {
     close(pair[0]);
   }
 
+  say("-- reset");
+  struct waiter reset = {-1, -1, 0};
+  tcp_pair(pair);
+  reset.fd = pair[0];
+  pthread_t reset_thread = waiting(reader, &reset);
+  struct linger at_once = {1, 0};
+  MUST(setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+  close(pair[1]);
+  join_thread(reset_thread);
+  report("reader, connection reset", &reset);
+  SHOW(recv(pair[0], &pair, 1, 0));
+  close(pair[0]);
+
   say("-- listening");
   struct waiter waiter = {tcp_listener(4), -1, 0}, second = {waiter.fd, -1, 0};
   pthread_t threads[2] = {waiting(acceptor, &waiter), waiting(acceptor, &second)};

@@ -97,6 +97,8 @@ static void urgent(void) {
   pthread_t thread = start_thread(wait_urgent, as_pointer(pair[0]));
   sem_wait(&about_to_wait);
   settle();
+  // The queue of errors is never waited for.
+  SHOW(recv(pair[0], &byte, 1, MSG_ERRQUEUE));
   SHOW(send(pair[1], "ab!", 3, MSG_OOB));
   say("urgent: %ld", as_long(join_thread(thread)));
   SHOW(recv(pair[0], &byte, 1, MSG_OOB));
