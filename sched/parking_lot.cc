@@ -118,10 +118,11 @@ bool interruption_pending(const Coroutine* self, const ParkRequest& request) {
   return request.cancellable && self->cancel_pending.load() && self->cancel_state == 0;
 }
 
+// A coroutine in a signal window is a kernel thread for the time being, but its own waiter would make it ready.
 Waiter* waiter_of_caller(Coroutine* self) {
   if (self) return &self->waiter;
   Coroutine* identity = thread_state.identity;
-  return identity ? &identity->waiter : &thread_state.guest_waiter;
+  return identity && identity->pinned ? &identity->waiter : &thread_state.guest_waiter;
 }
 
 Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request) {
@@ -147,7 +148,7 @@ bool renew(WaitNode* node, const ParkRequest& request) {
   return linked;
 }
 
-Parked wait_in_queue(Coroutine* self, WaitNode* node, const ParkRequest& request) {
+Parked wait_in_queue(Coroutine*& self, WaitNode* node, const ParkRequest& request) {
   bool interrupted_already = false;
   for (;;) {
     Wake reason = interrupted_already ? Wake::interrupted : block(self, node->waiter, node->ticket, request);
@@ -156,6 +157,7 @@ Parked wait_in_queue(Coroutine* self, WaitNode* node, const ParkRequest& request
     if (!request.resume) return Parked::interrupted;
     if (self) leave(self);
     bool goes_on = request.resume(request.argument);
+    self = woven();  // a handler may have pinned it
     if (self) enter(self);
     if (!goes_on) return Parked::interrupted;
     if (!renew(node, request)) return Parked::unparked;

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cancellation of those that glibc cancels: guests and pinned coroutines. While they wait in the parking lot glibc
+// cannot reach them, so the hooks look, and pthread_cancel ends the wait.
+#pragma once
+
+#include "hook/hook.h"
+
+namespace weft {
+
+// A cancel of this guest or pinned coroutine waits to be acted on, and it is enabled.
+bool guest_cancel_wanted();
+
+// Is the caller, whoever it is, to be cancelled at the next cancellation point?
+inline bool caller_cancel_wanted() {
+  Coroutine* self = woven();
+  return self ? cancel_wanted(self) : guest_cancel_wanted();
+}
+
+// A cancellation point of any caller. May not return.
+inline void caller_cancellation_point() {
+  if (Coroutine* self = woven())
+    cancellation_point(self);
+  else
+    real().pthread_testcancel();
+}
+
+// For ParkRequest::validate and ::resume of a wait that is a cancellation point and that handlers do not end.
+inline bool not_cancelled(void*) { return !caller_cancel_wanted(); }
+bool run_handlers_unless_cancelled(void*);
+
+}  // namespace weft

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mutexes, C11 mutexes, spin locks and the locks of stdio streams.
+//
+// The memory is glibc's and so are the operations that do not wait: the real trylock, and on EBUSY the parking lot; the
+// real unlock, then a look whether anybody waits. On x86-64 the locked instruction of the unlock is the barrier between
+// the two. After the real unlock the mutex is not touched: the next owner may have destroyed it.
+//
+// Kinds the kernel or another process takes part in:
+//   process-shared, plain                glibc's own call in a blocking region
+//   process-shared with an owner         pinned: two processes may have given their coroutines the same number
+//   robust, priority inheriting or protecting   pinned, and glibc sees the kernel's tid for the length of the call
+#include "hook/mutex.h"
+
+#include "hook/thread_results.h"
+
+namespace weft {
+
+namespace {
+
+// Bits of __kind, as glibc's pthreadP.h has them.
+constexpr int kTypeMask = 3;
+constexpr int kRobust = 0x10;
+constexpr int kShared = 0x80;
+constexpr int kSpecial = 0xf0;  // robust, priority inheriting, priority protecting, process-shared
+
+constexpr int kSpins = 50;
+
+int kind_of(const pthread_mutex_t* mutex) { return __atomic_load_n(&mutex->__data.__kind, __ATOMIC_RELAXED); }
+
+bool is_locked(const void* mutex) {
+  return __atomic_load_n(&((const pthread_mutex_t*)mutex)->__data.__lock, __ATOMIC_RELAXED) != 0;
+}
+
+bool has_owner_check(int kind) {
+  int type = kind & kTypeMask;
+  return type == PTHREAD_MUTEX_RECURSIVE || type == PTHREAD_MUTEX_ERRORCHECK;
+}
+
+bool owned_by_caller(const pthread_mutex_t* mutex) {
+  return is_locked(mutex) && __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED) == own_tid();
+}
+
+// A mutex of one of the special kinds. `attempt` does not wait, `wait` may.
+template <class Attempt, class Wait>
+int lock_special(int kind, Attempt attempt, Wait wait) {
+  if (woven() && (kind & kSpecial) == kShared && !has_owner_check(kind)) {
+    int error = attempt();
+    return error == EBUSY ? blocking_call(RegionKind::lasting, wait) : error;
+  }
+  pin_current();
+  return with_kernel_tid(wait);
+}
+
+int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
+  if ((kind_of(mutex) & kTypeMask) == PTHREAD_MUTEX_ERRORCHECK && owned_by_caller(mutex)) return EDEADLK;
+  if (!limit.valid()) return EINVAL;
+  if (worker_count() > 1) {
+    for (int i = 0; i < kSpins; i++) {
+      __builtin_ia32_pause();
+      if (is_locked(mutex)) continue;
+      int error = real().pthread_mutex_trylock(mutex);
+      if (error != EBUSY) return error;
+    }
+  }
+  uint64_t deadline = limit.deadline();
+  for (;;) {
+    Parked how = park({.key = park_key(KeyKind::lock, mutex),
+                       .kind = WaitKind::lock,
+                       .object = mutex,
+                       .deadline = deadline,
+                       .interruptible = woven() != nullptr,
+                       .cancellable = false,
+                       .validate = [](void* locked) { return is_locked(locked); },
+                       .argument = mutex});
+    int error = real().pthread_mutex_trylock(mutex);
+    if (error != EBUSY) return error;
+    if (how == Parked::timed_out) return ETIMEDOUT;
+    if (how == Parked::interrupted) deliver_signals_while_waiting();
+  }
+}
+
+int native_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
+  if (!limit.time) return real().pthread_mutex_lock(mutex);
+  return limit.clock == CLOCK_REALTIME ? real().pthread_mutex_timedlock(mutex, limit.time)
+                                       : real().pthread_mutex_clocklock(mutex, limit.clock, limit.time);
+}
+
+}  // namespace
+
+int mutex_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
+  if (!lot_in_use()) return native_lock(mutex, limit);
+  if (int kind = kind_of(mutex); kind & kSpecial) [[unlikely]]
+    return lock_special(
+        kind, [&] { return real().pthread_mutex_trylock(mutex); }, [&] { return native_lock(mutex, limit); });
+  int error = real().pthread_mutex_trylock(mutex);
+  if (error != EBUSY) [[likely]]
+    return error;
+  return lock_contended(mutex, limit);
+}
+
+int mutex_trylock(pthread_mutex_t* mutex) {
+  if (lot_in_use() && (kind_of(mutex) & kSpecial)) [[unlikely]] {
+    auto attempt = [&] { return real().pthread_mutex_trylock(mutex); };
+    return lock_special(kind_of(mutex), attempt, attempt);
+  }
+  return real().pthread_mutex_trylock(mutex);
+}
+
+int mutex_unlock(pthread_mutex_t* mutex) {
+  if (!lot_in_use()) return real().pthread_mutex_unlock(mutex);
+  int kind = kind_of(mutex);
+  if (kind & kSpecial) [[unlikely]]
+    return woven() ? real().pthread_mutex_unlock(mutex)
+                   : with_kernel_tid([&] { return real().pthread_mutex_unlock(mutex); });
+  // A recursive mutex that stays locked wakes nobody.
+  bool stays = (kind & kTypeMask) == PTHREAD_MUTEX_RECURSIVE && mutex->__data.__count > 1;
+  int error = real().pthread_mutex_unlock(mutex);
+  uint64_t key = park_key(KeyKind::lock, mutex);
+  if (!error && !stays && has_waiters(key)) [[unlikely]]
+    unpark(key, 1);
+  return error;
+}
+
+int mutex_may_unlock(const pthread_mutex_t* mutex) {
+  int kind = kind_of(mutex);
+  if (!(kind & kRobust) && !has_owner_check(kind)) return 0;
+  int owner = __atomic_load_n(&mutex->__data.__owner, __ATOMIC_RELAXED);
+  return owner == own_tid() || owner == (int)sys::gettid() ? 0 : EPERM;
+}
+
+}  // namespace weft
+
+using namespace weft;
+
+WEFT_EXPORT int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  if (Coroutine* self = woven()) give_way_if_asked(self);
+  return mutex_lock(mutex, {});
+}
+
+WEFT_EXPORT int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return mutex_trylock(mutex); }
+
+WEFT_EXPORT int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept { return mutex_unlock(mutex); }
+
+WEFT_EXPORT int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* time) noexcept {
+  if (Coroutine* self = woven()) give_way_if_asked(self);
+  return mutex_lock(mutex, {time, CLOCK_REALTIME});
+}
+
+WEFT_EXPORT int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t clock, const timespec* time) noexcept {
+  if (!lot_in_use() || !lock_clock(clock)) return real().pthread_mutex_clocklock(mutex, clock, time);
+  if (Coroutine* self = woven()) give_way_if_asked(self);
+  return mutex_lock(mutex, {time, clock});
+}
+
+// C11: mtx_t is a pthread_mutex_t, only the results have other names.
+
+WEFT_EXPORT int mtx_lock(mtx_t* mutex) {
+  if (Coroutine* self = woven()) give_way_if_asked(self);
+  return c11_result(mutex_lock((pthread_mutex_t*)mutex, {}));
+}
+
+WEFT_EXPORT int mtx_timedlock(mtx_t* mutex, const timespec* time) {
+  if (Coroutine* self = woven()) give_way_if_asked(self);
+  return c11_result(mutex_lock((pthread_mutex_t*)mutex, {time, CLOCK_REALTIME}));
+}
+
+WEFT_EXPORT int mtx_trylock(mtx_t* mutex) { return c11_result(mutex_trylock((pthread_mutex_t*)mutex)); }
+
+WEFT_EXPORT int mtx_unlock(mtx_t* mutex) { return c11_result(mutex_unlock((pthread_mutex_t*)mutex)); }
+
+// The holder of a spin lock may be a coroutine of the same worker: after a short spin others get their turn.
+WEFT_EXPORT int pthread_spin_lock(pthread_spinlock_t* lock) noexcept {
+  if (!lot_in_use()) return real().pthread_spin_lock(lock);
+  constexpr int kSpinsBeforeYield = 100;
+  for (int spins = 0; pthread_spin_trylock(lock) != 0; spins++) {
+    if (spins < kSpinsBeforeYield)
+      __builtin_ia32_pause();
+    else if (Coroutine* self = woven())
+      yield(self);
+    else
+      sys::call(SYS_sched_yield);
+  }
+  return 0;
+}
+
+// stdio locks streams past the hooks, so an unlock is not always seen and a waiter must sleep where glibc wakes it: in
+// the kernel. The holder goes on with the worker that is handed on.
+WEFT_EXPORT void flockfile(FILE* stream) noexcept {
+  Coroutine* self = woven();
+  if (!self) return real().flockfile(stream);
+  give_way_if_asked(self);
+  if (real().ftrylockfile(stream) == 0) return;
+  blocking_call(RegionKind::lasting, [&] {
+    real().flockfile(stream);
+    return 0;
+  });
+}
+
+WEFT_EXPORT int ftrylockfile(FILE* stream) noexcept { return real().ftrylockfile(stream); }
+
+WEFT_EXPORT void funlockfile(FILE* stream) noexcept { real().funlockfile(stream); }

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernel thread a call about a thread means: by pthread_t, or by the number that gettid() says.
+#pragma once
+
+#include "hook/hook.h"
+#include "sched/sys.h"
+
+namespace weft {
+
+// Whose state a call is about.
+struct Subject {
+  enum Kind { self, kernel_thread, elsewhere } kind;  // elsewhere: another woven coroutine, which has no kernel thread
+  pid_t tid;                                          // for the kernel: 0 for self and elsewhere
+};
+
+Subject subject_of(const Coroutine* coroutine);
+Subject subject_of_tid(pid_t tid);
+
+// The caller is about to change state of its kernel thread: a coroutine is pinned, and threads that the caller makes
+// from now on are kernel threads, which inherit from it. Before the runtime starts carriers will inherit it, so nothing
+// is to be done.
+void kernel_state_changes();
+
+// The state named in a call about another woven coroutine cannot be given to it.
+void refused_for_coroutine(const char* what);
+
+// Sets the scheduling of a subject by the system call `number`. 0 or an error number.
+int set_affinity(Subject subject, size_t size, const cpu_set_t* set);
+int set_scheduler(Subject subject, int policy, const sched_param* parameters);
+int get_scheduler(Subject subject, int* policy, sched_param* parameters);
+
+}  // namespace weft
