@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Making sockets and connections: socket, connect, listen, accept, shutdown, and the options that change how a wait ends.
+// Making sockets and connections: socket, connect, listen, accept, shutdown, and the options that change how a wait
+// ends.
 //
-// connect   A fresh TCP socket that nobody else has is made non-blocking for the first call alone. When the connection is there or has
-//           failed, a second connect fetches the result, as that leaves the socket in the state a blocking one leaves it in
-//           (SO_ERROR alone would not: the next connect would fail). Everything else is a real call in a region.
-// accept    No flag keeps accept from waiting, so one look by poll comes first; a lost race is a blocking call, and the worker is
+// connect   A fresh TCP socket that nobody else has is made non-blocking for the first call alone. When the connection
+// is there or has
+//           failed, a second connect fetches the result, as that leaves the socket in the state a blocking one leaves
+//           it in (SO_ERROR alone would not: the next connect would fail). Everything else is a real call in a region.
+// accept    No flag keeps accept from waiting, so one look by poll comes first; a lost race is a blocking call, and the
+// worker is
 //           handed on then.
 #include "hook/transfer.h"
 
@@ -28,7 +31,7 @@ long raw_accept(int fd, sockaddr* address, socklen_t* length, int flags) {
 long woven_accept(Coroutine* self, int fd, sockaddr* address, socklen_t* length, int flags) {
   Descriptor* d = known(fd);
   auto call = [&] { return raw_accept(fd, address, length, flags); };
-  if (!d || kind_of(d) != DescriptorKind::listener) return in_region(RegionKind::brief, call);
+  if (!d || kind_of(d) != DescriptorKind::listener) return blocking_call(RegionKind::brief, call);
   uint32_t seen = events_seen(d, Direction::read);
   if (has(d, Descriptor::kNonblocking)) {
     long result = call();
@@ -43,7 +46,7 @@ long woven_accept(Coroutine* self, int fd, sockaddr* address, socklen_t* length,
       return raw_accept(number, address, length, flags);
     });
   }
-  if (result == kMakeRealCall) result = in_region(RegionKind::lasting, call);
+  if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, call);
   return result;
 }
 
@@ -51,23 +54,20 @@ int accept_hook(int fd, sockaddr* address, socklen_t* length, int flags) {
   Coroutine* self = woven();
   if (!self) {
     int made = flags ? real().accept4(fd, address, length, flags) : real().accept(fd, address, length);
-    if (made >= 0 && tracking()) {
-      int error = errno;
-      note_accepted(made, fd, flags);
-      errno = error;
-    }
+    note_accepted(made, fd, flags);
     return made;
   }
   enter_call(self);
   long made = woven_accept(self, fd, address, length, flags);
-  if (made >= 0) note_accepted((int)made, fd, flags);
+  note_accepted((int)made, fd, flags);
   return (int)as_errno(made);
 }
 
 bool toggles(const Descriptor* d) { return kind_of(d) == DescriptorKind::stream && !has(d, Descriptor::kShared); }
 
 // The result of a connect that is under way, parked until it is there.
-long await_connection(Coroutine* self, int fd, Descriptor* d, const sockaddr* address, socklen_t length, uint32_t seen) {
+long await_connection(Coroutine* self, int fd, Descriptor* d, const sockaddr* address, socklen_t length,
+                      uint32_t seen) {
   Waiting waiting(self, fd, d);
   long result;
   for (;;) {
@@ -92,18 +92,18 @@ long await_connection(Coroutine* self, int fd, Descriptor* d, const sockaddr* ad
 long woven_connect(Coroutine* self, int fd, const sockaddr* address, socklen_t length) {
   Descriptor* d = known(fd);
   auto call = [&] { return sys::call(SYS_connect, fd, sys::word(address), length); };
-  if (!d) return in_region(RegionKind::brief, call);
+  if (!d) return blocking_call(RegionKind::brief, call);
   if (has(d, Descriptor::kNonblocking) || has(d, Descriptor::kDatagram)) return call();
-  if (!toggles(d) || has(d, Descriptor::kUnpollable)) return in_region(RegionKind::brief, call);
+  if (!toggles(d) || has(d, Descriptor::kUnpollable)) return blocking_call(RegionKind::brief, call);
   // What was seen of an earlier connection of this socket says nothing of this one.
-  d->flags &= (uint16_t)~(Descriptor::kNoDrainHint | Descriptor::kHungUp);
+  d->flags &= (uint16_t) ~(Descriptor::kNoDrainHint | Descriptor::kHungUp);
   uint32_t seen = events_seen(d, Direction::write);
   int on = 1, off = 0;
-  if (sys::call(SYS_ioctl, fd, FIONBIO, sys::word(&on)) < 0) return in_region(RegionKind::brief, call);
+  if (sys::call(SYS_ioctl, fd, FIONBIO, sys::word(&on)) < 0) return blocking_call(RegionKind::brief, call);
   long result = call();
   sys::call(SYS_ioctl, fd, FIONBIO, sys::word(&off));
   if (result == -EINPROGRESS || result == -EALREADY) result = await_connection(self, fd, d, address, length, seen);
-  if (result == kMakeRealCall) result = in_region(RegionKind::lasting, call);
+  if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, call);
   return result;
 }
 
@@ -156,7 +156,9 @@ WEFT_EXPORT int accept4(int fd, sockaddr* address, socklen_t* length, int flags)
   return accept_hook(fd, address, length, flags);
 }
 
-WEFT_EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept { return real().bind(fd, address, length); }
+WEFT_EXPORT int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
+  return real().bind(fd, address, length);
+}
 
 WEFT_EXPORT int connect(int fd, const sockaddr* address, socklen_t length) {
   Coroutine* self = woven();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding out what a descriptor is, and keeping it.
 //
-// A description is shared when two numbers, or two processes, have it: then O_NONBLOCK and the timeouts may change through the other
-// one. A change through a hook raises an epoch, and every shared entry is looked up again before its next use; a change by another
-// process is found by the monitor's look at waits that last.
+// A description is shared when two numbers, or two processes, have it: then O_NONBLOCK and the timeouts may change
+// through the other one. A change through a hook raises an epoch, and every shared entry is looked up again before its
+// next use; a change by another process is found by the monitor's look at waits that last.
 #include "hook/fd_table.h"
 
 #include <fcntl.h>
@@ -77,7 +77,7 @@ DescriptorKind kind_by_mode(const struct stat& status) {
       return DescriptorKind::pipe;
     case S_IFCHR:
       return major(status.st_rdev) == kMemoryDevices && minor(status.st_rdev) != kKernelLog ? DescriptorKind::file
-                                                                                             : DescriptorKind::special;
+                                                                                            : DescriptorKind::special;
     default:
       return DescriptorKind::special;
   }
@@ -121,7 +121,8 @@ Descriptor* classify(int fd) {
   if (kind == DescriptorKind::pipe && (open_flags & O_DIRECT)) flags |= Descriptor::kNoDrainHint;
   if (open_flags & O_PATH) kind = DescriptorKind::file;
   if (S_ISSOCK(status.st_mode) && !(open_flags & O_PATH)) {
-    SocketKind found = socket_kind(socket_option(fd, SO_DOMAIN), socket_option(fd, SO_TYPE), socket_option(fd, SO_PROTOCOL));
+    SocketKind found =
+        socket_kind(socket_option(fd, SO_DOMAIN), socket_option(fd, SO_TYPE), socket_option(fd, SO_PROTOCOL));
     kind = socket_option(fd, SO_ACCEPTCONN) > 0 ? DescriptorKind::listener : found.kind;
     flags |= found.flags;
     if (has_upper_layer(fd)) flags |= Descriptor::kNoDrainHint;
@@ -167,7 +168,8 @@ void note_accepted(int fd, int listener, int accept_flags) {
   if (fd < 0 || !tracking()) return;
   Descriptor* from = known(listener);
   if (!from || kind_of(from) != DescriptorKind::listener) return note_unknown(fd);
-  constexpr uint16_t kInherited = Descriptor::kUnixSocket | Descriptor::kDatagram | Descriptor::kTcp | Descriptor::kLowWater;
+  constexpr uint16_t kInherited =
+      Descriptor::kUnixSocket | Descriptor::kDatagram | Descriptor::kTcp | Descriptor::kLowWater;
   uint16_t flags = from->flags.load(std::memory_order_relaxed) & kInherited;
   if (accept_flags & SOCK_NONBLOCK) flags |= Descriptor::kNonblocking;
   uint64_t receive = from->receive_timeout.load(std::memory_order_relaxed);

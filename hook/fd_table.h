@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the hooks know of each descriptor number: its kind, its timeouts, whether the program made it non-blocking.
 //
-// Hooks that make a descriptor note what they know, so that an accepted connection costs no further system call; any other number is
-// looked up once, at its first use. It is a cache of what the kernel knows: where a call shows it to be wrong, it is renewed.
+// Hooks that make a descriptor note what they know, so that an accepted connection costs no further system call; any
+// other number is looked up once, at its first use. It is a cache of what the kernel knows: where a call shows it to be
+// wrong, it is renewed.
 #pragma once
 
 #include <sys/socket.h>

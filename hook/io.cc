@@ -13,7 +13,7 @@ namespace weft {
 
 namespace {
 
-constexpr int kNowait = 8;          // RWF_NOWAIT
+constexpr int kNowait = 8;            // RWF_NOWAIT
 constexpr size_t kPipeBuffer = 4096;  // PIPE_BUF: what a writable pipe takes without waiting
 
 void enter_call(Coroutine* self) {
@@ -61,7 +61,7 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   auto plain = [&] { return raw_readv(fd, vector, count); };
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
-    if (!d) return in_region(RegionKind::brief, plain);
+    if (!d) return blocking_call(RegionKind::brief, plain);
     if (kind_of(d) == DescriptorKind::file) return plain();
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t room = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
@@ -79,21 +79,22 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
       if (result == -ENOTSOCK) continue;  // the entry has been renewed
       return result;
     }
-    if (has(d, Descriptor::kNonblocking)) return try_read(fd, d, room, [&](int number) { return raw_readv(number, vector, count); });
+    if (has(d, Descriptor::kNonblocking))
+      return try_read(fd, d, room, [&](int number) { return raw_readv(number, vector, count); });
     result = kMakeRealCall;
     if (!has(d, Descriptor::kUnpollable))
       result = weave_read(self, fd, d, room, [&](int number) { return try_to_read(number, d, vector, count); });
-    if (result == kMakeRealCall) result = in_region(RegionKind::lasting, plain);
+    if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, plain);
     return result;
   }
-  return in_region(RegionKind::brief, plain);
+  return blocking_call(RegionKind::brief, plain);
 }
 
 long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   auto plain = [&] { return raw_writev(fd, vector, count); };
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
-    if (!d) return in_region(RegionKind::brief, plain);
+    if (!d) return blocking_call(RegionKind::brief, plain);
     if (kind_of(d) == DescriptorKind::file) return plain();
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t total = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
@@ -127,15 +128,12 @@ long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
     } else {
       result = kMakeRealCall;
       if (!has(d, Descriptor::kUnpollable)) result = weave_write(self, fd, d, total, !pipe, attempt_write);
-      if (result == kMakeRealCall) {
-        result = in_region(RegionKind::lasting, plain);
-        broken = result == -EPIPE;
-      }
+      if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, plain);  // its SIGPIPE is the kernel's
     }
     if (broken && pipe) broken_pipe(self);
     return result;
   }
-  return in_region(RegionKind::brief, plain);
+  return blocking_call(RegionKind::brief, plain);
 }
 
 }  // namespace

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sending and receiving on sockets: recv, send and their kin.
 //
-// Each is the raw call with MSG_DONTWAIT inside the loops of transfer.h; O_NONBLOCK is never set. MSG_NOSIGNAL is always
-// added, because the signal would hit the carrier: SIGPIPE is raised for the coroutine instead, where the kernel would send it.
+// Each is the raw call with MSG_DONTWAIT inside the loops of transfer.h; O_NONBLOCK is never set. MSG_NOSIGNAL is
+// always added, because the signal would hit the carrier: SIGPIPE is raised for the coroutine instead, where the kernel
+// would send it.
 //
-// Real calls in a region: SO_RCVLOWAT above 1 (MSG_DONTWAIT ignores it); MSG_ZEROCOPY and MSG_FASTOPEN (a call must stay one call); addressed
-// sends on AF_UNIX datagram sockets that would wait (no edge ever comes for them).
+// Real calls in a region: SO_RCVLOWAT above 1 (MSG_DONTWAIT ignores it); MSG_ZEROCOPY and MSG_FASTOPEN (a call must
+// stay one call); addressed sends on AF_UNIX datagram sockets that would wait (no edge ever comes for them).
 #include "hook/transfer.h"
 
 #include <netinet/tcp.h>
@@ -83,20 +84,22 @@ long receive(Coroutine* self, int fd, Descriptor* d, size_t room, int flags, int
     return try_read(fd, d, (flags & MSG_PEEK) ? 0 : room, first);
   if (!has(d, Descriptor::kLowWater | Descriptor::kUnpollable)) {
     if ((flags & MSG_WAITALL) && !has(d, Descriptor::kDatagram))
-      result = (flags & MSG_PEEK) ? weave_peek_all(self, fd, d, room, attempt) : weave_read_all(self, fd, d, room, attempt);
+      result =
+          (flags & MSG_PEEK) ? weave_peek_all(self, fd, d, room, attempt) : weave_read_all(self, fd, d, room, attempt);
     else
       result = weave_read(self, fd, d, (flags & MSG_PEEK) ? 0 : room, first);
   }
   if (result == kMakeRealCall) {
     *mode = 0;
-    result = in_region(RegionKind::lasting, [&] { return first(fd); });
+    result = blocking_call(RegionKind::lasting, [&] { return first(fd); });
   }
   return result;
 }
 
 // The same for sends; `addressed`: to an address of its own.
 template <class Attempt>
-long transmit(Coroutine* self, int fd, Descriptor* d, size_t total, int flags, bool addressed, int* mode, Attempt attempt) {
+long transmit(Coroutine* self, int fd, Descriptor* d, size_t total, int flags, bool addressed, int* mode,
+              Attempt attempt) {
   *mode = MSG_DONTWAIT | MSG_NOSIGNAL;
   constexpr uint16_t kUnixMessages = Descriptor::kUnixSocket | Descriptor::kDatagram;
   bool unix_messages = (d->flags.load(std::memory_order_relaxed) & kUnixMessages) == kUnixMessages;
@@ -112,7 +115,7 @@ long transmit(Coroutine* self, int fd, Descriptor* d, size_t total, int flags, b
   }
   if (result == kMakeRealCall) {
     *mode = MSG_NOSIGNAL;
-    result = in_region(RegionKind::lasting, [&] { return attempt(fd, 0); });
+    result = blocking_call(RegionKind::lasting, [&] { return attempt(fd, 0); });
   }
   if (result == -EPIPE && !message && !(flags & MSG_NOSIGNAL)) raise_sigpipe(self);
   return result;
@@ -137,8 +140,10 @@ long receive_buffer(Coroutine* self, int fd, Descriptor* d, void* buffer, size_t
                     socklen_t* from_length) {
   int mode;
   long result = receive(self, fd, d, size, flags, &mode, [&](int number, size_t done) {
-    if (done) return sys::call(SYS_recvfrom, number, sys::word((char*)buffer + done), (long)(size - done), flags | mode);
-    return sys::call(SYS_recvfrom, number, sys::word(buffer), (long)size, flags | mode, sys::word(from), sys::word(from_length));
+    if (done)
+      return sys::call(SYS_recvfrom, number, sys::word((char*)buffer + done), (long)(size - done), flags | mode);
+    return sys::call(SYS_recvfrom, number, sys::word(buffer), (long)size, flags | mode, sys::word(from),
+                     sys::word(from_length));
   });
   renew_if_stale(fd, result);
   return result;
@@ -166,8 +171,8 @@ long send_buffer(Coroutine* self, int fd, Descriptor* d, const void* buffer, siz
   int mode;
   if (size > kMostAtOnce && !has(d, Descriptor::kDatagram)) size = kMostAtOnce;
   long result = transmit(self, fd, d, size, flags, to != nullptr, &mode, [&](int number, size_t done) {
-    return sys::call(SYS_sendto, number, sys::word((const char*)buffer + done), (long)(size - done), flags | mode, sys::word(to),
-                     to_length);
+    return sys::call(SYS_sendto, number, sys::word((const char*)buffer + done), (long)(size - done), flags | mode,
+                     sys::word(to), to_length);
   });
   renew_if_stale(fd, result);
   return result;
@@ -192,7 +197,8 @@ long send_message(Coroutine* self, int fd, Descriptor* d, const msghdr* message,
 
 namespace {
 
-ssize_t recvfrom_hook(Coroutine* self, int fd, void* buffer, size_t size, int flags, sockaddr* from, socklen_t* length) {
+ssize_t recvfrom_hook(Coroutine* self, int fd, void* buffer, size_t size, int flags, sockaddr* from,
+                      socklen_t* length) {
   enter_call(self);
   Descriptor* d = known(fd);
   if (!woven_socket(d))
@@ -200,7 +206,8 @@ ssize_t recvfrom_hook(Coroutine* self, int fd, void* buffer, size_t size, int fl
   return as_errno(receive_buffer(self, fd, d, buffer, size, flags, from, length));
 }
 
-ssize_t sendto_hook(Coroutine* self, int fd, const void* buffer, size_t size, int flags, const sockaddr* to, socklen_t length) {
+ssize_t sendto_hook(Coroutine* self, int fd, const void* buffer, size_t size, int flags, const sockaddr* to,
+                    socklen_t length) {
   enter_call(self);
   Descriptor* d = known(fd);
   if (!woven_socket(d))
@@ -210,7 +217,8 @@ ssize_t sendto_hook(Coroutine* self, int fd, const void* buffer, size_t size, in
 
 ssize_t sendmsg_hook(Coroutine* self, int fd, const msghdr* message, int flags) {
   Descriptor* d = known(fd);
-  if (!woven_socket(d) || !message) return blocking_call(RegionKind::brief, [&] { return real().sendmsg(fd, message, flags); });
+  if (!woven_socket(d) || !message)
+    return blocking_call(RegionKind::brief, [&] { return real().sendmsg(fd, message, flags); });
   return as_errno(send_message(self, fd, d, message, flags));
 }
 
@@ -253,7 +261,8 @@ WEFT_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
   }
   enter_call(self);
   Descriptor* d = known(fd);
-  if (!woven_socket(d) || !message) return blocking_call(RegionKind::brief, [&] { return real().recvmsg(fd, message, flags); });
+  if (!woven_socket(d) || !message)
+    return blocking_call(RegionKind::brief, [&] { return real().recvmsg(fd, message, flags); });
   return as_errno(receive_message(self, fd, d, message, flags));
 }
 
@@ -265,8 +274,10 @@ WEFT_EXPORT int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, t
   Descriptor* d = known(fd);
   if (!woven_socket(d) || !messages || !count)
     return blocking_call(RegionKind::brief, [&] { return real().recvmmsg(fd, messages, count, flags, timeout); });
-  if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999'999'999)) return (int)as_errno(-EINVAL);
-  uint64_t end = timeout ? deadline_in((uint64_t)timeout->tv_sec * 1'000'000'000u + (uint64_t)timeout->tv_nsec) : kNever;
+  if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec > 999'999'999))
+    return (int)as_errno(-EINVAL);
+  uint64_t end =
+      timeout ? deadline_in((uint64_t)timeout->tv_sec * 1'000'000'000u + (uint64_t)timeout->tv_nsec) : kNever;
   unsigned got = 0;
   long result;
   for (;;) {
@@ -320,7 +331,8 @@ WEFT_EXPORT int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
     if (result < 0) return sent ? (int)sent : -1;
     messages[sent].msg_len = (unsigned)result;
     // A stream that took a part takes no further message: the call does not block.
-    if ((flags & MSG_DONTWAIT) && (size_t)result < bytes_of(messages[sent].msg_hdr.msg_iov, (long)messages[sent].msg_hdr.msg_iovlen))
+    if ((flags & MSG_DONTWAIT) &&
+        (size_t)result < bytes_of(messages[sent].msg_hdr.msg_iov, (long)messages[sent].msg_hdr.msg_iovlen))
       return (int)sent + 1;
   }
   return (int)count;

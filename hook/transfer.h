@@ -2,10 +2,12 @@
 // The two loops behind every woven read and write: try without blocking, wait for an edge, try again.
 //
 //   attempt   a raw system call that does not block: a count, or -errno; -EAGAIN is waited for
-//   weave_read, weave_write   their result is that of the blocking call, as a raw one gives it (-errno), or kMakeRealCall
+//   weave_read, weave_write   their result is that of the blocking call, as a raw one gives it (-errno), or
+//   kMakeRealCall
 //
-// What a blocking call does natively and these must too: a read ends with the first data, a write of a stream with all of it; what was
-// moved before a timeout, a signal or an error is the result; with SO_RCVTIMEO or SO_SNDTIMEO set a signal always ends the call.
+// What a blocking call does natively and these must too: a read ends with the first data, a write of a stream with all
+// of it; what was moved before a timeout, a signal or an error is the result; with SO_RCVTIMEO or SO_SNDTIMEO set a
+// signal always ends the call.
 #pragma once
 
 #include <climits>
@@ -23,11 +25,11 @@ constexpr long kMakeRealCall = LONG_MIN;
 // The waiting of one call.
 struct Waiting {
   Coroutine* self;
-  int original;           // as the program gave it
-  int fd;                 // the same, or a private duplicate since the original was closed
-  Descriptor* d;          // of fd
+  int original;   // as the program gave it
+  int fd;         // the same, or a private duplicate since the original was closed
+  Descriptor* d;  // of fd
   bool waited = false;
-  bool restarts = true;   // a handler with SA_RESTART does not end the call
+  bool restarts = true;  // a handler with SA_RESTART does not end the call
   uint64_t deadline = kNever;
 
   Waiting(Coroutine* self_, int fd_, Descriptor* d_) : self(self_), original(fd_), fd(fd_), d(d_) {}
@@ -177,8 +179,8 @@ inline bool is_socket(const Descriptor* d) {
   return kind == DescriptorKind::stream || kind == DescriptorKind::socket || kind == DescriptorKind::listener;
 }
 
-bool ready_now(int fd, short events);   // one look by poll
-void take_back_pipe_signal();           // SIGPIPE that a raw write left pending on the carrier
-long broken_pipe(Coroutine* self);      // that, and SIGPIPE for the coroutine; gives -EPIPE
+bool ready_now(int fd, short events);  // one look by poll
+void take_back_pipe_signal();          // SIGPIPE that a raw write left pending on the carrier
+long broken_pipe(Coroutine* self);     // that, and SIGPIPE for the coroutine; gives -EPIPE
 
 }  // namespace weft

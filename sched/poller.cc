@@ -73,9 +73,28 @@ void lower_to(std::atomic<int>& bound, int value) {
   }
 }
 
+// How many numbers the kernel's table of descriptors has now: what select() reads of its sets.
+int kernel_table_size() {
+  char text[4096];
+  long fd = sys::call(SYS_openat, AT_FDCWD, sys::word("/proc/self/status"), O_RDONLY | O_CLOEXEC);
+  long length = fd < 0 ? 0 : sys::call(SYS_read, fd, sys::word(text), sizeof text);
+  if (fd >= 0) sys::close((int)fd);
+  constexpr char kWord[] = "\nFDSize:\t";
+  constexpr long kLength = sizeof kWord - 1;
+  for (long i = 0; i + kLength < length; i++) {
+    if (__builtin_memcmp(text + i, kWord, kLength)) continue;
+    int size = 0;
+    for (i += kLength; i < length && text[i] >= '0' && text[i] <= '9' && size < kMaxDescriptors; i++)
+      size = size * 10 + (text[i] - '0');
+    return size;
+  }
+  return kHighestInternal;
+}
+
 bool make_table() {
   Locked locked(table_lock);
   if (descriptor_table) return true;
+  raise_to(highest_known, kernel_table_size() - 1);
   for (uint32_t entries = kMaxDescriptors; entries >= 1024; entries /= 4) {
     void* memory = sys::mmap(nullptr, entries * sizeof(Descriptor), PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
