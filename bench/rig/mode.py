@@ -4,14 +4,11 @@
 import os
 import shutil
 
-FLAG_NATIVE = 'native'
-FLAG_WOVEN = 'woven'
-
 
 class Native:
     """The program as it is."""
 
-    name = FLAG_NATIVE
+    name = 'native'
     woven = False
     variables = {}
 
@@ -22,12 +19,12 @@ class Native:
 class Woven:
     """The program under weft. `by` is 'launcher' or 'preload'; `variables` are WEFT_* options."""
 
-    name = FLAG_WOVEN
+    name = 'woven'
     woven = True
 
     def __init__(self, build, by='launcher', **variables):
-        self.library = os.path.join(build, 'libweft.so')
-        self.launcher = os.path.join(build, 'weft')
+        self.library = os.path.abspath(os.path.join(build, 'libweft.so'))
+        self.launcher = os.path.abspath(os.path.join(build, 'weft'))
         self.by = by
         self.variables = {f'WEFT_{key}': str(value) for key, value in variables.items()}
 

@@ -42,7 +42,7 @@ class Case:
         return self.workers + SPARE_THREADS
 
     def tool(self, name):
-        return os.path.join(self.build, name)
+        return os.path.abspath(os.path.join(self.build, name))
 
     def woven(self, by='launcher', **variables):
         return Woven(self.build, by, WORKERS=self.workers, **variables)
