@@ -119,16 +119,12 @@ void raise_sigpipe(Coroutine* self) {
 
 bool interrupted_call_ends(Coroutine* self, bool call_restarts) {
   if (cancel_wanted(self)) cancel_now();
-  bool ends = false;
-  uint64_t pending = self->signals_pending.load(std::memory_order_acquire) & ~self->signal_mask;
-  for (; pending; pending &= pending - 1) {
-    Disposition disposition = disposition_of(__builtin_ctzll(pending) + 1);
-    ends |= disposition == Disposition::handled || (disposition == Disposition::handled_restarting && !call_restarts);
-  }
   int error = errno;
   deliver_signals_now();
   errno = error;
-  return ends;
+  uint8_t ran = self->handlers_ran;
+  self->handlers_ran = 0;
+  return ran & (call_restarts ? kHandlerRan : kHandlerRan | kRestartingHandlerRan);
 }
 
 }  // namespace weft

@@ -12,6 +12,9 @@ namespace {
 
 constexpr long kSecond = 1000000000;
 
+// No address of the program's: the kernel answers EFAULT.
+bool nowhere(const timespec* time) { return (uintptr_t)time < 4096; }
+
 bool valid(const timespec* time) { return time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < kSecond; }
 
 bool tells_wall_time(clockid_t clock) {
@@ -76,13 +79,13 @@ using namespace weft;
 
 WEFT_EXPORT int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* left) {
   Coroutine* self = woven();
-  if (!self) return real().clock_nanosleep(clock, flags, time, left);
+  if (!self || nowhere(time)) return real().clock_nanosleep(clock, flags, time, left);
   return sleep_on_clock(self, clock, flags, time, left);
 }
 
 WEFT_EXPORT int nanosleep(const timespec* time, timespec* left) {
   Coroutine* self = woven();
-  if (!self) return real().nanosleep(time, left);
+  if (!self || nowhere(time)) return real().nanosleep(time, left);
   int result = valid(time) ? sleep_for(self, time, left) : EINVAL;
   if (!result) return 0;
   errno = result;
@@ -103,12 +106,13 @@ WEFT_EXPORT unsigned sleep(unsigned seconds) {
   if (!self) return real().sleep(seconds);
   timespec time = {(time_t)seconds, 0}, left = {};
   if (!sleep_for(self, &time, &left)) return 0;
+  errno = EINTR;
   return (unsigned)left.tv_sec + (left.tv_nsec >= kSecond / 2);
 }
 
 WEFT_EXPORT int thrd_sleep(const timespec* time, timespec* left) {
   Coroutine* self = woven();
-  if (!self) return real().thrd_sleep(time, left);
+  if (!self || nowhere(time)) return real().thrd_sleep(time, left);
   if (!valid(time)) return -2;
   return sleep_for(self, time, left) ? -1 : 0;
 }

@@ -71,6 +71,7 @@ struct Coroutine {
   Lock signal_lock;             // guards signal_info
   void* signal_info;            // queued siginfo of this coroutine, newest first
   int32_t signal_tid;           // kernel thread that has its mask while a window is open or it is pinned; guarded by signal_lock
+  uint8_t handlers_ran;         // since its last wait began: bits of sched/signals.h; own thread only
   uint64_t signals_handed;      // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
   SignalWindow* window;         // own thread only; see sched/signals.h
   void* alternate_stack;        // sigaltstack's, own thread only; size 0: none

@@ -270,6 +270,12 @@ void signal_window_leave(const void* sp, bool restores_mask) {
 void deliver_signals_now() {
   Coroutine* self = woven();
   if (!self || !(self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask)) return;
+  uint64_t pending = self->signals_pending.load(std::memory_order_acquire) & ~self->signal_mask;
+  for (; pending; pending &= pending - 1) {
+    Disposition disposition = disposition_of(__builtin_ctzll(pending) + 1);
+    if (disposition == Disposition::handled) self->handlers_ran |= kHandlerRan;
+    if (disposition == Disposition::handled_restarting) self->handlers_ran |= kRestartingHandlerRan;
+  }
   SignalWindow window;
   signal_window_open(&window, self, false);
   signal_window_close(&window);

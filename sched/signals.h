@@ -44,6 +44,11 @@ void signal_window_forget();
 // `restores_mask`: the mask is as before the window opened; else as the handler had it.
 void signal_window_leave(const void* sp, bool restores_mask);
 
+// Bits of Coroutine::handlers_ran: whether a call that was interrupted goes on is known by the time its signals are delivered, and that
+// may be before it asks.
+constexpr uint8_t kHandlerRan = 1;            // without SA_RESTART
+constexpr uint8_t kRestartingHandlerRan = 2;  // with it
+
 // Runs what is pending and not blocked. The coroutine's own thread, outside the runtime.
 void deliver_signals_now();
 // As that, from the handler of a kick, if what it interrupted is the program's own code.
