@@ -81,6 +81,9 @@ void stack_init() {
 const char* stack_guard_method() { return guard_by_advice ? "MADV_GUARD_INSTALL" : "mprotect"; }
 
 bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
+  // A pitch of whole pages: the next stack of the slab begins where this one ends.
+  size = (size + kPage - 1) & ~(kPage - 1);
+  guard = (guard + kPage - 1) & ~(kPage - 1);
   uint64_t pitch = size + guard;
   lock.lock();
   Slabs* slab = nullptr;
