@@ -304,6 +304,16 @@ WEFT_EXPORT int __xpg_sigpause(int signal) {
   return real().__xpg_sigpause(signal);
 }
 
+// The header's sigpause is the one above; BSD's, which takes a mask, has the plain name in the library.
+WEFT_EXPORT int bsd_sigpause(int mask) asm("sigpause");
+int bsd_sigpause(int mask) {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    pin_current();
+  }
+  return real().sigpause(mask);
+}
+
 WEFT_EXPORT int sigwait(const sigset_t* set, int* signal) {
   if (Coroutine* self = woven()) {
     cancellation_point(self);

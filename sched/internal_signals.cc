@@ -44,7 +44,9 @@ void on_internal_signal(int signal, siginfo_t* info, void* context) {
     next(signal, info, context);
     return;
   }
-  void* own = __builtin_thread_pointer();
+  // By hand: for the compiler the thread pointer is a constant of the function, to be read where it likes.
+  void* own;
+  asm volatile("mov %%fs:0, %0" : "=r"(own) : : "memory");
   weft_load_fs(self->carrier->loop.fs);
   next(signal, info, context);
   weft_load_fs(own);
