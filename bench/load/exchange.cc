@@ -36,7 +36,7 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 void Exchange::begin() {
   received_.clear();
   matched_ = 0;
-  if (options_.protocol == Options::Protocol::http) return;
+  if (options_.protocol != Options::Protocol::echo) return;
   sent_.resize(static_cast<size_t>(options_.size));
   for (char& byte : sent_) {
     seed_ = seed_ * 1103515245u + 12345u;
@@ -45,20 +45,21 @@ void Exchange::begin() {
 }
 
 std::string_view Exchange::request() const {
-  return options_.protocol == Options::Protocol::http ? std::string_view(options_.request) : std::string_view(sent_);
+  return options_.protocol == Options::Protocol::echo ? std::string_view(sent_) : std::string_view(options_.request);
 }
 
 Exchange::Verdict Exchange::take(std::string_view bytes, bool end) {
-  if (options_.protocol == Options::Protocol::echo) return take_echo(bytes, end);
+  if (options_.protocol != Options::Protocol::http) return take_exact(bytes, end);
   received_.append(bytes);
   return judge_http(end);
 }
 
-Exchange::Verdict Exchange::take_echo(std::string_view bytes, bool end) {
-  if (bytes.size() > sent_.size() - matched_) return Verdict::bad_bytes;
-  if (memcmp(bytes.data(), sent_.data() + matched_, bytes.size()) != 0) return Verdict::bad_bytes;
+Exchange::Verdict Exchange::take_exact(std::string_view bytes, bool end) {
+  const std::string& expected = options_.protocol == Options::Protocol::echo ? sent_ : options_.body;
+  if (bytes.size() > expected.size() - matched_) return Verdict::bad_bytes;
+  if (memcmp(bytes.data(), expected.data() + matched_, bytes.size()) != 0) return Verdict::bad_bytes;
   matched_ += bytes.size();
-  if (matched_ == sent_.size()) return end ? Verdict::last : Verdict::complete;
+  if (matched_ == expected.size()) return end ? Verdict::last : Verdict::complete;
   return end ? Verdict::bad_bytes : Verdict::more;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request and the answer it must get, byte for byte: an echo of pseudo-random bytes, or HTTP/1.1 with a known body.
+// One request and the answer it must get, byte for byte: an echo of pseudo-random bytes, HTTP/1.1 with a known body, or
+// a fixed answer to a fixed request.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,7 @@ class Exchange {
   Verdict take(std::string_view bytes, bool end);
 
  private:
-  Verdict take_echo(std::string_view bytes, bool end);
+  Verdict take_exact(std::string_view bytes, bool end);
   Verdict judge_http(bool end) const;
   Verdict judge_chunked(std::string_view rest, Verdict when_whole, bool end) const;
 
@@ -37,7 +38,7 @@ class Exchange {
   uint32_t seed_;
   std::string sent_;      // the bytes of this echo
   std::string received_;  // what came so far of an http answer
-  size_t matched_ = 0;    // bytes of this echo that came back right
+  size_t matched_ = 0;    // bytes of an exact answer that came right
 };
 
 }  // namespace weft::load

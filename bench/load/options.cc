@@ -14,9 +14,9 @@ namespace weft::load {
 namespace {
 
 const char kUsage[] =
-    "usage: weft_load echo|http --port N [options]\n"
+    "usage: weft_load echo|http|fixed --port N [options]\n"
     "  --connections N   --seconds S   --warm S      --requests N   --size BYTES (echo)\n"
-    "  --request FILE    --body FILE   (http)        --close        --tls   --tunnel HOST:PORT\n"
+    "  --request FILE    --body FILE   (http, fixed)       --close        --tls   --tunnel HOST:PORT\n"
     "  --opening N       --timeout S   --gate        --server-pid N --reset --many-sources\n";
 
 bool read_file(const char* path, std::string* out) {
@@ -130,6 +130,8 @@ bool parse_options(int argc, char** argv, Options* options) {
   bool good = argc >= 2;
   if (good && strcmp(argv[1], "http") == 0) {
     options->protocol = Options::Protocol::http;
+  } else if (good && strcmp(argv[1], "fixed") == 0) {
+    options->protocol = Options::Protocol::fixed;
   } else if (good && strcmp(argv[1], "echo") != 0) {
     good = false;
   }

@@ -10,7 +10,8 @@ namespace weft::load {
 struct Options {
   enum class Protocol {
     echo,  // send `size` bytes, expect the same bytes back
-    http   // send the request of a file, expect status 200 and the body of a file
+    http,  // send the request of a file, expect status 200 and the body of a file
+    fixed  // send the request of a file, expect exactly the bytes of a file: any protocol of one request, one answer
   };
   Protocol protocol = Protocol::echo;
   uint16_t port = 0;
@@ -19,8 +20,8 @@ struct Options {
   double warm = 0;        // left out of the figures, before the measured part
   uint64_t requests = 0;  // stop after so many exchanges of the measured part; 0: by time alone
   int size = 64;          // bytes of an echo
-  std::string request;    // what an http client sends, whole
-  std::string body;       // what an http server must answer with
+  std::string request;    // what a client sends, whole
+  std::string body;       // what it must get
   bool keep = true;       // false: a new connection for every exchange
   bool tls = false;
   std::string tunnel;         // HOST:PORT asked for by CONNECT before anything else

@@ -138,7 +138,7 @@ class Sampler(threading.Thread):
 class Process:
     """One started program. Its output goes to files, so that no pipe can fill up."""
 
-    def __init__(self, site, argv, mode, user, stdin, cwd, variables):
+    def __init__(self, site, argv, mode, user, stdin, cwd, prefix):
         self.site = site
         self.mode = mode
         self.stats_path = None
@@ -155,13 +155,13 @@ class Process:
         command = ['setpriv', '--pdeathsig', 'KILL']
         if user:
             command += ['--reuid', user, '--regid', user, '--clear-groups']
-        command += ['--'] + mode.command(argv, self.stats_path, readable)
+        command += ['--', *prefix] + mode.command(argv, self.stats_path, readable)
         self.out_path = site.path(f'out.{number}')
         self.err_path = site.path(f'err.{number}')
         self.name = os.path.basename(argv[0])
         with open(self.out_path, 'wb') as out, open(self.err_path, 'wb') as err:
             self.popen = subprocess.Popen(command, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
-                                          env={**site.environment, **(variables or {})})
+                                          env=site.environment)
         self.pid = self.popen.pid
 
     def out(self):
@@ -256,8 +256,9 @@ class Site:
             file.write(content)
         return path
 
-    def start(self, argv, mode=None, user=None, stdin=None, cwd=None, variables=None):
-        process = Process(self, argv, mode or Native(), user, stdin, cwd, variables)
+    def start(self, argv, mode=None, user=None, stdin=None, cwd=None, prefix=()):
+        """`prefix` is a command such as taskset in front of the program, never woven itself."""
+        process = Process(self, argv, mode or Native(), user, stdin, cwd, prefix)
         self.processes.append(process)
         return process
 
