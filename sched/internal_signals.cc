@@ -4,13 +4,14 @@
 // setuid() and kin send signal 33 to every kernel thread and wait until each has cleared a bit in its TCB. On a carrier
 // that runs a coroutine, fs shows the coroutine's TCB: the bit of the wrong thread would be cleared, and setuid would
 // never return. So our handler stands before glibc's: it loads the carrier's own fs, calls glibc's, and loads the
-// coroutine's again. Signal 32 (cancellation of native threads) has the same trouble and the same cure.
+// coroutine's again. Signal 32 (cancellation) is another matter: it means the coroutine, not the carrier.
 //
 // Between the two loads nothing may touch TLS: no errno, no stack protector (the library is built without), no lazy
 // binding (-z now). The handlers are installed by the raw system call, because glibc's sigaction refuses these numbers;
 // the restorer is that of the handler which is replaced.
 //
-// Signal 33 with a value of our own is weft's kick: carriers block everything else.
+// Signal 32 with a value of our own is weft's kick: carriers block everything else. Its handler runs on the stack it
+// interrupts, as the program's handlers do that it lets run; that of 33 on the alternate stack, as glibc has it.
 #include "sched/internal_signals.h"
 
 #include <atomic>
@@ -34,14 +35,21 @@ constinit std::atomic<Handler> next_handler[2] = {};
 constinit char kick_mark = 0;  // its address is the value of a kick
 
 void on_internal_signal(int signal, siginfo_t* info, void* context) {
-  if (signal == kSetxidSignal && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &kick_mark) {
+  if (signal == kCancelSignal && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &kick_mark) {
     deliver_in_interrupted_code(context);
     return;
   }
   Handler next = next_handler[signal - kCancelSignal].load(std::memory_order_relaxed);
+  if (!next) return;
   Coroutine* self = thread_state.identity;
   if (!self) {
     next(signal, info, context);
+    return;
+  }
+  if (signal == kCancelSignal) {
+    // Sent to a coroutine that is a kernel thread for now, by hook/cancel.cc: glibc's handler is to find its TCB. To
+    // others it comes too late, and they look for themselves.
+    if (self->pinned || self->region_depth || !thread_state.woven) next(signal, info, context);
     return;
   }
   // By hand: for the compiler the thread pointer is a constant of the function, to be read where it likes.
@@ -52,12 +60,14 @@ void on_internal_signal(int signal, siginfo_t* info, void* context) {
   weft_load_fs(own);
 }
 
-void guard(int signal) {
-  KernelAction action = kernel_action(signal);
-  if (!action.handler || action.handler == (void*)SIG_IGN || action.handler == (void*)on_internal_signal) return;
+void install(int signal, KernelAction action) {
   next_handler[signal - kCancelSignal].store((Handler)action.handler, std::memory_order_relaxed);
   action.handler = (void*)on_internal_signal;
   sys::call(SYS_rt_sigaction, signal, sys::word(&action), 0, 8);
+}
+
+bool is_glibcs(const KernelAction& action) {
+  return action.handler && action.handler != (void*)SIG_IGN && action.handler != (void*)on_internal_signal;
 }
 
 }  // namespace
@@ -71,16 +81,20 @@ KernelAction kernel_action(int signal) {
 void tls_guard_internal_signals() { internal_signals_recheck(); }
 
 void internal_signals_recheck() {
-  guard(kCancelSignal);
-  guard(kSetxidSignal);
+  KernelAction setxid = kernel_action(kSetxidSignal), cancel = kernel_action(kCancelSignal);
+  if (is_glibcs(setxid)) install(kSetxidSignal, setxid);
+  if (cancel.handler && !is_glibcs(cancel)) return;
+  if (!cancel.handler) cancel = {nullptr, setxid.flags, setxid.restorer, 0};
+  cancel.flags &= ~(unsigned long)SA_ONSTACK;
+  install(kCancelSignal, cancel);
 }
 
 void kick_carrier(int tid) {
   siginfo_t info = {};
-  info.si_signo = kSetxidSignal;
+  info.si_signo = kCancelSignal;
   info.si_code = SI_QUEUE;
   info.si_value.sival_ptr = &kick_mark;
-  sys::call(SYS_rt_tgsigqueueinfo, sys::getpid(), tid, kSetxidSignal, sys::word(&info));
+  sys::call(SYS_rt_tgsigqueueinfo, sys::getpid(), tid, kCancelSignal, sys::word(&info));
 }
 
 }  // namespace weft

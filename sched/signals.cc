@@ -254,8 +254,9 @@ void signal_window_leave(const void* sp, bool restores_mask) {
   SignalWindow* window = self->window;
   if (sp) {
     const char* target = (const char*)sp;
-    bool on_stack = target >= self->stack_low && target < self->stack_low + self->stack_size;
-    if (!on_stack || target <= (const char*)window) return;
+    // A window on an alternate stack is above everything on the coroutine's own.
+    auto on_stack = [self](const char* at) { return at >= self->stack_low && at < self->stack_low + self->stack_size; };
+    if (!on_stack(target) || (on_stack((const char*)window) && target <= (const char*)window)) return;
   }
   if (!restores_mask) {
     uint64_t mask = 0;

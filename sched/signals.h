@@ -8,7 +8,7 @@
 //             thread and the kernel delivers, with its own semantics (sa_mask, SA_RESETHAND, SA_RESTART, default
 //             actions). A window is opened to deliver, around lasting blocking calls, and around fork and exec, whose
 //             child inherits the mask
-//   kick      signal 33 with a mark: the handler opens a window in the midst of a computation. Not in weft's own code,
+//   kick      signal 32 with a mark: the handler opens a window in the midst of a computation. Not in weft's own code,
 //   where locks may
 //             be held: then the next cancellation point or the monitor's next look does it
 //   relay     a kernel thread for process-directed signals that main blocks and some coroutine does not; made when
