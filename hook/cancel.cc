@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cancellation. A woven coroutine's cancel is a flag and the end of its wait; it acts on it at its next cancellation
-// point, that is at the entry of a hook or when the wait has ended. Guests and pinned coroutines are glibc's own
-// matter, except that their waits in the parking lot are ended here.
+// Cancellation. A woven coroutine's cancel is a flag and the end of its wait; it acts at its next cancellation point:
+// the entry of a hook, or the end of a wait. Guests and pinned coroutines are glibc's own matter, except that their
+// waits in the parking lot are ended here.
+//
+// A coroutine in a blocking region is in a call of libc's, and that acts on glibc's bit in the TCB and on its signal.
+// So glibc's pthread_cancel is called for every target, and the signal is sent to the carrier, whose tid glibc does not
+// know. What comes too late for the region is seen by the flag.
 //
 // An asynchronous cancel of a woven coroutine acts at its next hook: nothing interrupts running code without a signal.
 #include "hook/cancel.h"
 
 #include "hook/mutex.h"
+#include "sched/internal_signals.h"
 #include "sched/runtime.h"
 
 namespace weft {
@@ -15,8 +20,11 @@ namespace {
 
 // Bits of `cancelhandling`, as glibc's descr.h has them.
 constexpr int kCancelled = 0x08;
-constexpr int kDisabled = 0x01 | 0x10 | 0x20;  // by the program, or because the thread is ending already
+constexpr int kEnding = 0x10 | 0x20;
 constexpr int kCancelSignal = 32;
+
+// Was cancellation enabled when this guest came to its last cancellation point? glibc says it only by changing it.
+constinit thread_local bool guest_enabled __attribute__((tls_model("initial-exec"))) = false;
 
 // Offset of `cancelhandling` in glibc's TCB, as its own debugger interface states it; 0: not known.
 unsigned cancelhandling_offset() {
@@ -35,26 +43,38 @@ ThreadState* state_of(pthread_t thread) {
   return (ThreadState*)(thread + ((char*)&thread_state - (char*)__builtin_thread_pointer()));
 }
 
-int cancel_native(pthread_t thread, Coroutine* pinned) {
+// glibc's part: its bit in the TCB, and its signal.
+int cancel_in_glibc(pthread_t thread) {
   cancelhandling_offset();  // found here, where dlsym may be called
   int error = real().pthread_cancel(thread);
-  if (pinned) {
-    // glibc knows another tid than the kernel; its handler is there since the first cancel.
-    sys::call(SYS_tgkill, sys::getpid(), pinned->carrier->tid, kCancelSignal);
-    interrupt(&pinned->waiter);
-    return 0;
-  }
-  if (error == 0 && !pthread_equal(thread, pthread_self())) interrupt(&state_of(thread)->guest_waiter);
+  internal_signals_recheck();  // its first call installs its handler
   return error;
+}
+
+bool in_native_call(const Coroutine* target) {
+  return target->pinned || __atomic_load_n(&target->region_depth, __ATOMIC_RELAXED) || target->window;
+}
+
+void signal_carrier(const Coroutine* target) {
+  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
+  if (carrier && carrier->tid) sys::call(SYS_tgkill, sys::getpid(), carrier->tid, kCancelSignal);
 }
 
 }  // namespace
 
 bool guest_cancel_wanted() {
   unsigned offset = cancelhandling_offset();
-  if (!offset) return false;
+  if (!offset || !guest_enabled) return false;
   int bits = __atomic_load_n((int*)((char*)__builtin_thread_pointer() + offset), __ATOMIC_RELAXED);
-  return (bits & (kDisabled | kCancelled)) == kCancelled;
+  return (bits & (kEnding | kCancelled)) == kCancelled;
+}
+
+void guest_cancellation_point() {
+  int state;
+  real().pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+  guest_enabled = state == PTHREAD_CANCEL_ENABLE;
+  real().pthread_setcancelstate(state, nullptr);
+  real().pthread_testcancel();
 }
 
 bool run_handlers_unless_cancelled(void*) {
@@ -77,22 +97,28 @@ void cancel_now() {
 using namespace weft;
 
 WEFT_EXPORT int pthread_cancel(pthread_t thread) {
-  Coroutine* target = runtime_started() ? coroutine_of(thread) : nullptr;
   if (!runtime_started()) return real().pthread_cancel(thread);
-  if (!target || target->pinned) return cancel_native(thread, target);
+  Coroutine* target = coroutine_of(thread);
+  if (!target) {
+    int error = cancel_in_glibc(thread);
+    if (!error && !pthread_equal(thread, pthread_self())) interrupt(&state_of(thread)->guest_waiter);
+    return error;
+  }
   if (target->ending.load(std::memory_order_acquire) & Coroutine::kFinished) return 0;
   // Sequentially consistent: the target begins its wait and then looks for a cancel, we store it and then look for a
   // wait.
   target->cancel_pending.store(1);
+  cancel_in_glibc(thread);  // whose error is that it does not find the tid
   if (target == woven()) {
     if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS) cancellation_point(target);
-  } else if (target->cancel_state == PTHREAD_CANCEL_ENABLE) {
-    interrupt(&target->waiter);
+  } else if (target != thread_state.identity && target->cancel_state == PTHREAD_CANCEL_ENABLE) {
+    if (!interrupt(&target->waiter) && in_native_call(target)) signal_carrier(target);
   }
   return 0;
 }
 
-// glibc's own words in the TCB are kept as well: they count from the day the coroutine is pinned.
+// glibc's own state in the TCB is kept as well: it counts in blocking regions and once the coroutine is pinned. Not the
+// type: glibc's signal may find weft's code in a region, which must not be unwound out of.
 WEFT_EXPORT int pthread_setcancelstate(int state, int* old) {
   Coroutine* self = woven();
   if (!self) return real().pthread_setcancelstate(state, old);
@@ -107,8 +133,7 @@ WEFT_EXPORT int pthread_setcancelstate(int state, int* old) {
 WEFT_EXPORT int pthread_setcanceltype(int type, int* old) {
   Coroutine* self = woven();
   if (!self) return real().pthread_setcanceltype(type, old);
-  int error = real().pthread_setcanceltype(type, nullptr);
-  if (error) return error;
+  if (type != PTHREAD_CANCEL_DEFERRED && type != PTHREAD_CANCEL_ASYNCHRONOUS) return EINVAL;
   if (old) *old = self->cancel_type;
   self->cancel_type = (uint8_t)type;
   if (type == PTHREAD_CANCEL_ASYNCHRONOUS) cancellation_point(self);

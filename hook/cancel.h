@@ -9,6 +9,8 @@ namespace weft {
 
 // A cancel of this guest or pinned coroutine waits to be acted on, and it is enabled.
 bool guest_cancel_wanted();
+// Its cancellation point at the beginning of a call, and the state that guest_cancel_wanted() goes by. May not return.
+void guest_cancellation_point();
 
 // Is the caller, whoever it is, to be cancelled at the next cancellation point?
 inline bool caller_cancel_wanted() {
@@ -21,7 +23,7 @@ inline void caller_cancellation_point() {
   if (Coroutine* self = woven())
     cancellation_point(self);
   else
-    real().pthread_testcancel();
+    guest_cancellation_point();
 }
 
 // For ParkRequest::validate and ::resume of a wait that is a cancellation point and that handlers do not end.

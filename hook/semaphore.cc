@@ -35,7 +35,6 @@ int fail(int error) {
 int wait_in_lot(sem_t* semaphore, const TimeLimit& limit) {
   caller_cancellation_point();
   if (Coroutine* self = woven()) check_turn(self);
-  if (!limit.valid()) return fail(EINVAL);
   int before = errno;
   if (sem_trywait(semaphore) == 0) return 0;
   uint64_t deadline = limit.deadline();
@@ -87,13 +86,15 @@ WEFT_EXPORT int sem_wait(sem_t* semaphore) {
 }
 
 WEFT_EXPORT int sem_timedwait(sem_t* semaphore, const timespec* time) {
-  if (waits_natively(semaphore) || !valid_nanoseconds(time))
+  if (!valid_nanoseconds(time)) return fail(EINVAL);
+  if (waits_natively(semaphore))
     return wait_natively(semaphore, [&] { return real().sem_timedwait(semaphore, time); });
   return wait_in_lot(semaphore, {time, CLOCK_REALTIME});
 }
 
 WEFT_EXPORT int sem_clockwait(sem_t* semaphore, clockid_t clock, const timespec* time) {
-  if (waits_natively(semaphore) || !lock_clock(clock) || !valid_nanoseconds(time))
+  if (!lock_clock(clock) || !valid_nanoseconds(time)) return fail(EINVAL);
+  if (waits_natively(semaphore))
     return wait_natively(semaphore, [&] { return real().sem_clockwait(semaphore, clock, time); });
   return wait_in_lot(semaphore, {time, clock});
 }

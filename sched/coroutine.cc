@@ -174,7 +174,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
   self->start = start;
   self->argument = argument;
-  self->result = nullptr;
+  self->result = PTHREAD_CANCELED;  // what a cancellation past the hooks leaves
   self->carrier = nullptr;
   self->last_worker = nullptr;
   self->waiter.coroutine = self;
@@ -219,6 +219,7 @@ void finish_current(void* result) {
   Coroutine* self = thread_state.identity;
   self->result = result;
   tls_block_run_destructors();
+  if (self->pinned) tls_block_release_robust_mutexes(self);
   tls_block_reset_modules(self);
   switch_finished(self);
 }
@@ -319,6 +320,10 @@ extern "C" void weft_coroutine_main(void* argument) {
     void* result = self->start(self->argument);
     __pthread_unregister_cancel(&buffer);
     self->result = self->native_style ? (void*)(intptr_t)(int)(intptr_t)result : result;
+  } else {
+    // Unwound, perhaps out of a blocking call.
+    signal_window_leave(nullptr, true);
+    regions_abandon();
   }
   if (thread_state.identity != self) {
     // The child of a fork in this coroutine: it is the only thread of its process.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocking regions, the places of the resolver, and pinning.
 //
-// A region is a call made for real on the carrier. A brief one only says so: most end at once, and the monitor takes the worker of
-// one that does not. A lasting one hands its worker on before the call. Either way the coroutine goes on afterwards
-// without a worker, if it lost it, and queues for one at its next woven call.
+// A region is a call made for real on the carrier. A brief one only says so: most end at once, and the monitor takes
+// the worker of one that does not. A lasting one hands its worker on before the call. Either way the coroutine goes on
+// afterwards without a worker, if it lost it, and queues for one at its next woven call.
 #include "sched/carrier.h"
 #include "sched/log.h"
 #include "sched/options.h"
@@ -72,6 +72,18 @@ void resolver_leave() {
   region_leave();
   resolving.fetch_sub(1);
   if (resolvers_waiting.load()) unpark(park_key(KeyKind::region, &resolving), 1);
+}
+
+void regions_abandon() {
+  Coroutine* self = woven();
+  if (!self || !self->region_depth) return;
+  self->region_depth = 1;
+  if (thread_state.resolver_depth) {
+    thread_state.resolver_depth = 1;
+    resolver_leave();
+  } else {
+    region_leave();
+  }
 }
 
 void pin_current() {

@@ -263,8 +263,9 @@ void signal_window_leave(const void* sp, bool restores_mask) {
     sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
     self->signal_mask = mask & ~kNeverBlocked;
   }
-  bool in_region = window->in_region;
-  signal_window_close(window);
+  SignalWindow left = {self, sp && window->in_region};  // at the end of the thread its frame has gone; see regions_abandon
+  bool in_region = left.in_region;
+  signal_window_close(&left);
   if (in_region) region_leave();
 }
 

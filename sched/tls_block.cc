@@ -362,6 +362,30 @@ void tls_block_use_kernel_tid(Coroutine* coroutine) {
   sys::call(SYS_set_robust_list, sys::word(tcb + glibc.robust_head), 24);
 }
 
+void tls_block_release_robust_mutexes(Coroutine* coroutine) {
+  // The kernel's struct robust_list_head. Bit 0 of a link marks a priority-inheriting mutex, whose waiters the kernel wakes
+  // when the kernel thread ends.
+  struct RobustList {
+    uintptr_t first;
+    long word_offset;
+  };
+  auto* list = (RobustList*)((char*)coroutine->tcb + glibc.robust_head);
+  auto own = (uint32_t)sys::gettid();
+  for (uintptr_t link = list->first; link && (link & ~1ul) != (uintptr_t)list;) {
+    auto* word = (uint32_t*)((link & ~1ul) + list->word_offset);
+    uintptr_t next = *(uintptr_t*)(link & ~1ul);
+    uint32_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
+    while ((value & FUTEX_TID_MASK) == own &&
+           !__atomic_compare_exchange_n(word, &value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED)) {
+    }
+    // Waiters of another process may sleep there: not a private wake.
+    if ((value & FUTEX_WAITERS) && !(link & 1)) sys::call(SYS_futex, sys::word(word), FUTEX_WAKE, 1);
+    link = next;
+  }
+  list->first = (uintptr_t)list;
+}
+
 const int* tls_block_tid_of(const void* thread_pointer) { return (const int*)((const char*)thread_pointer + glibc.tid); }
 
 unsigned glibc_thread_count() { return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) : 0; }

@@ -42,6 +42,10 @@ void tls_block_reset();  // fork child
 // The coroutine must be pinned. Own thread only.
 void tls_block_use_kernel_tid(Coroutine* coroutine);
 
+// What the kernel does for the robust mutexes that a thread holds when it dies: the pinned coroutine's end. Its TCB is used again
+// before its kernel thread has ended, so the kernel cannot. Own thread only.
+void tls_block_release_robust_mutexes(Coroutine* coroutine);
+
 // The first frame of a coroutine on its stack, or on one that the program supplied.
 void tls_block_prepare_frame(Coroutine* coroutine);
 

@@ -39,6 +39,7 @@ struct alignas(64) Worker {
   uint64_t polled_at = 0;          // time stamp of the last look at the poller while others were ready
   uint64_t ticks_seen = 0;         // monitor only: `switches` at its last look
   uint32_t ticks_stuck = 0;        // monitor only
+  uint64_t cpu_when_stuck = 0;     // monitor only: the carrier's CPU time when it was first found without a switch
   // carrier writes, all read
   std::atomic<uint32_t> length{0};
   std::atomic<uint64_t> switches{0};
@@ -64,7 +65,6 @@ struct alignas(64) Carrier {
   Coroutine* running = nullptr;
   Coroutine* pinned = nullptr;
   Carrier* next = nullptr;         // list of spares, guarded by handoff_lock
-  Carrier* all_next = nullptr;
   int tid = 0;
   bool retired = false;
 };
@@ -116,6 +116,8 @@ auto in_region(RegionKind kind, Call call) {
   region_leave();
   return result;
 }
+// The running coroutine has been unwound out of its regions.
+void regions_abandon();
 // Resolver calls: at most WEFT_MAX_REGIONS at once, further ones wait parked.
 void resolver_enter();
 void resolver_leave();
