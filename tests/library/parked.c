@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fifty threads that wait, ten in each of five ways, for as many milliseconds as the argument says; then all go on.
+// Fifty threads that wait, ten in each of five ways, while main marks a span of time by two calls that a trace shows.
+//
+// Arguments: milliseconds before the span, in which everything settles, and milliseconds of the span itself.
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdint.h>
@@ -40,17 +42,25 @@ static void* waits(void* argument) {
   return NULL;
 }
 
+static struct timespec from_ms(long milliseconds) {
+  struct timespec result = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+  return result;
+}
+
 int main(int argc, char** argv) {
   pthread_t threads[kThreads];
-  long milliseconds = argc > 1 ? atol(argv[1]) : 100;
-  length.tv_sec = milliseconds / 1000;
-  length.tv_nsec = milliseconds % 1000 * 1000000;
+  if (argc != 3) return 2;
+  struct timespec settling = from_ms(atol(argv[1])), span = from_ms(atol(argv[2]));
+  length = from_ms(atol(argv[1]) + atol(argv[2]) + 500);
   if (pipe(ends) != 0) return 1;
   sem_init(&semaphore, 0, 0);
   pthread_mutex_lock(&mutex);
   for (intptr_t i = 0; i < kThreads; i++)
     if (pthread_create(&threads[i], NULL, waits, (void*)i) != 0) return 1;
-  nanosleep(&length, NULL);
+  nanosleep(&settling, NULL);
+  access("span-begins", F_OK);
+  nanosleep(&span, NULL);
+  access("span-ends", F_OK);
   pthread_mutex_unlock(&mutex);
   pthread_mutex_lock(&gate);
   open_gate = 1;

@@ -61,10 +61,11 @@ enum {
   kCondWait,
   kCondTimedWait,
   kJoin,
-  kWaitpid,
   kTestcancel,
   kWrite,
   kSend,
+  kKernelKinds,
+  kWaitpid = kKernelKinds,
   kOpen,
   kKinds
 };
@@ -88,10 +89,11 @@ static const char* const names[] = {"read",
                                     "pthread_cond_wait",
                                     "pthread_cond_timedwait",
                                     "pthread_join",
-                                    "waitpid",
+
                                     "pthread_testcancel",
                                     "write",
                                     "send",
+                                    "waitpid",
                                     "open"};
 
 static pthread_t joined;
@@ -213,8 +215,8 @@ static void* cancelled(void* argument) {
   return NULL;
 }
 
-static void every_call(int settled) {
-  for (int kind = 0; kind < kKinds; kind++) {
+static void every_call(int from, int to, int settled) {
+  for (int kind = from; kind < to; kind++) {
     cleaned = cleaned_outer = destroyed = 0;
     pthread_t thread = start_thread(cancelled, as_pointer(kind));
     sem_wait(&about_to_wait);
@@ -298,10 +300,13 @@ int main(int argc, char** argv) {
     close(idle[1]);
     _exit((int)read(idle[0], &byte, 1));
   }
+  // Which calls: those that wait in the kernel itself, or by default all others.
+  int in_kernel = argc > 1 && strcmp(argv[1], "in_kernel") == 0;
+  int from = in_kernel ? kKernelKinds : 0, to = in_kernel ? kKinds : kKernelKinds;
   say("-- while it waits");
-  every_call(1);
+  every_call(from, to, 1);
   say("-- as soon as it runs");
-  every_call(0);
+  every_call(from, to, 0);
   pthread_t thread = start_thread(disabled, NULL);
   sem_wait(&about_to_wait);
   MUST(pthread_cancel(thread) == 0);

@@ -27,6 +27,12 @@ static void* own_part(void* argument) {
   memset(back, 0, sizeof back);
   result += preadv(shared_file, in, 2, at);
   CHECK(memcmp(block, back, sizeof block) == 0);
+  result += pwrite64(shared_file, block, sizeof block, at);
+  result += pread64(shared_file, back, sizeof back, at);
+  CHECK(memcmp(block, back, sizeof block) == 0);
+  result += pwritev64(shared_file, out, 2, at);
+  result += preadv64(shared_file, in, 2, at);
+  CHECK(memcmp(block, back, sizeof block) == 0);
   CHECK(fsync(shared_file) == 0);
   CHECK(fdatasync(shared_file) == 0);
   int fd = open64("shared", O_RDONLY);
@@ -73,7 +79,8 @@ static int take(int how, int fd, int wait) {
   if (how == 0) return flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
   if (how == 1) return fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &region);
   if (how == 2) return fcntl(fd, wait ? F_SETLKW : F_SETLK, &region);
-  return lockf(fd, wait ? F_LOCK : F_TLOCK, 0);
+  if (how == 3) return lockf(fd, wait ? F_LOCK : F_TLOCK, 0);
+  return lockf64(fd, wait ? F_LOCK : F_TLOCK, 0);
 }
 
 static int release(int how, int fd) {
@@ -81,7 +88,7 @@ static int release(int how, int fd) {
   if (how == 0) return flock(fd, LOCK_UN);
   if (how == 1) return fcntl(fd, F_OFD_SETLK, &region);
   if (how == 2) return fcntl(fd, F_SETLK, &region);
-  return lockf(fd, F_ULOCK, 0);
+  return how == 3 ? lockf(fd, F_ULOCK, 0) : lockf64(fd, F_ULOCK, 0);
 }
 
 static int released;
@@ -144,7 +151,7 @@ static void between_processes(int how) {
 static void* all(void* unused) {
   devices();
   for (int how = 0; how < 2; how++) between_threads(how);
-  for (int how = 0; how < 4; how++) between_processes(how);
+  for (int how = 0; how < 5; how++) between_processes(how);
   return unused;
 }
 

@@ -156,16 +156,21 @@ static void* changes_signal_stack(void* unused) {
 }
 
 static void* traces(void* unused) {
+  int ends[2];
+  MUST(pipe(ends) == 0);
   pid_t pid = fork();
   if (pid == 0) {
-    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-    raise(SIGSTOP);
-    _exit(6);
+    char byte;
+    close(ends[1]);
+    _exit((int)read(ends[0], &byte, 1) + 6);
   }
   int status = 0;
+  close(ends[0]);
+  CHECK(ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0);
   CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
   between();
   CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
+  close(ends[1]);
   CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 6);
   return unused;
 }
