@@ -54,6 +54,7 @@ namespace {
 constexpr uint32_t kPollTag = 1;           // WaitNode::tag of a poll wait
 constexpr uint32_t kWorkerEvent = ~0u;     // in place of a descriptor: the worker's eventfd
 constexpr int kHighestInternal = 1 << 16;  // the kernel's table grows to the highest number, and fork copies it
+constexpr uint64_t kRoomAboveLimit = 512;
 constexpr unsigned kEventsAtOnce = 256;
 
 std::atomic<int> lowest_internal{kMaxDescriptors};
@@ -61,6 +62,7 @@ std::atomic<int> highest_internal{-1};
 std::atomic<int> highest_known{-1};
 std::atomic<bool> have_pwait2{true};
 Lock table_lock;
+Lock numbers_lock;  // descriptor limits are changed and put back under it
 
 void raise_to(std::atomic<int>& bound, int value) {
   int old = bound.load(std::memory_order_relaxed);
@@ -314,22 +316,34 @@ void wake_descriptor(int fd) {
 
 namespace {
 
-// The same description under a high number, close-on-exec. -errno if there is none.
+// The same description under a high number, close-on-exec. -errno if there is none. If the hard limit allows it the
+// number lies above the soft one, where the program neither looks nor misses it; the limit is raised for the call
+// alone.
 int duplicate_high(int fd) {
+  Locked locked(numbers_lock);
   struct rlimit limit = {};
   sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::word(&limit));
-  int top = limit.rlim_cur < (uint64_t)kHighestInternal ? (int)limit.rlim_cur : kHighestInternal;
-  if ((uint32_t)top > descriptor_count) top = (int)descriptor_count;
+  uint64_t top = limit.rlim_cur + kRoomAboveLimit;
+  if (top > limit.rlim_max) top = limit.rlim_max;
+  if (top > kHighestInternal) top = kHighestInternal;
+  if (top > descriptor_count) top = descriptor_count;
+  struct rlimit raised = {top, limit.rlim_max};
+  bool raises = top > limit.rlim_cur && sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::word(&raised)) == 0;
+  if (!raises && top > limit.rlim_cur) top = limit.rlim_cur;
   int lowest = lowest_internal.load(std::memory_order_relaxed);
-  int start = lowest < top ? lowest : top;  // ours lie side by side, downwards from the top
-  for (int from : {start - 1, top - 16, top - 64, top - 256, top / 2}) {
+  int start = lowest < (int)top ? lowest : (int)top;  // ours lie side by side, downwards from the top
+  long high = -EMFILE;
+  for (int from : {start - 1, (int)top - 16, (int)top - 64, (int)top - 256, (int)top / 2}) {
     if (from < 0) continue;
-    long high = sys::call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
-    if (high >= 0 && (uint32_t)high < descriptor_count) return (int)high;
-    if (high >= 0) sys::close((int)high);
+    high = sys::call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
     if (high != -EMFILE && high != -EINVAL) break;
   }
-  return -EMFILE;
+  if (raises) sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::word(&limit));
+  if (high >= 0 && (uint32_t)high >= descriptor_count) {
+    sys::close((int)high);
+    high = -EMFILE;
+  }
+  return (int)high;
 }
 
 void mark_internal(int fd) {
@@ -619,6 +633,7 @@ void poller_rescue(uint64_t now) {
 // The child has the forking thread alone and, in its copy of the descriptor table, all of the parent's pollers.
 void poller_reset() {
   table_lock.reset();
+  numbers_lock.reset();
   suspect_count = 0;
   next_slot = 0;
   if (!descriptor_table) return;
