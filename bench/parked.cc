@@ -29,7 +29,10 @@ struct Gate {
 } gate;
 
 // Whether the kernel may read a byte there; a guard answers EFAULT and harms nobody.
-bool readable(const char* address) { return write(gate.probe[1], address, 1) == 1 || errno != EFAULT; }
+bool readable(const char* address) {
+  char byte;
+  return write(gate.probe[1], address, 1) == 1 ? read(gate.probe[0], &byte, 1) == 1 : errno != EFAULT;
+}
 
 // glibc counts the guard as part of the stack it tells of, others may not: so either side of its end counts.
 bool has_guard() {

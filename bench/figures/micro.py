@@ -21,7 +21,7 @@ def once(build, mode, seconds, pattern):
     """Nanoseconds by benchmark, all of one process on one CPU."""
     with Site() as site:
         done = site.run([f'{build}/micro', '--benchmark_format=json', f'--benchmark_min_time={seconds}',
-                         f'--benchmark_filter={pattern}'], mode, prefix=pinned.on(pinned.SERVER_CPU), seconds=300)
+                         f'--benchmark_filter={pattern}'], mode, prefix=pinned.on(pinned.SERVER_CPU), seconds=120)
         if done.status != 0:
             raise Trouble(f'micro, {mode.name}: status {done.status}: {done.err()[-300:]}')
         return {row['name'].split('/')[0]: row.get('ns', row['real_time']) for row in json.loads(done.out())['benchmarks']}

@@ -208,7 +208,7 @@ class Process:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
             raise Trouble(f'{self.name} has not ended after {seconds} s; last words: '
-                          f'{(self.out() + self.err())[-600:]}') from None
+                          f'{(self.out() + self.err())[-200:]!r}') from None
 
     def kill_tree(self):
         """For what is left at the end of a run, whatever happened."""

@@ -105,13 +105,13 @@ class Case:
         self.expect(not said, f'weft spoke on descriptor 2: {said[:3]}')
 
 
-def ordinary(streams):
-    """The counters of an ordinary thread-per-connection run: all woven, nobody rescued, nothing pinned."""
-    return {'at_least': {'coroutines_created': streams, 'switches': streams}, 'pinned': 0, 'fd_rescues': 0,
+def ordinary(streams, pinned=0):
+    """The counters of an ordinary thread-per-connection run: all woven, nobody rescued, nothing pinned without a reason."""
+    return {'at_least': {'coroutines_created': streams, 'switches': streams}, 'pinned': pinned, 'fd_rescues': 0,
             'lock_rescues': 0}
 
 
-def per_connection(test, start, drive, hold, streams=CONNECTIONS):
+def per_connection(test, start, drive, hold, streams=CONNECTIONS, pinned=0):
     """The test of a thread-per-connection server.
 
     start(site, mode) gives the listening server; drive(site, server, full) puts requests and load on it; hold(site,
@@ -141,4 +141,4 @@ def per_connection(test, start, drive, hold, streams=CONNECTIONS):
                 test.note(f'{mode.name}: {number.name} -> {status}')
                 native_status.setdefault(number, status)
                 test.expect_same(status, native_status[number], f'{mode.name}: exit status after {number.name}')
-                test.expect_counters(server, **ordinary(streams if full else 1))
+                test.expect_counters(server, **ordinary(streams if full else 1, pinned))

@@ -85,4 +85,5 @@ def stunnel(test):
     def hold(site, server, count):
         return test.load.hold('echo', server.port, connections=count, tls=True)
 
-    per_connection(test, start, drive, hold)
+    # Its housekeeping thread gives itself a scheduling policy of its own, which only a kernel thread has.
+    per_connection(test, start, drive, hold, pinned=1)
