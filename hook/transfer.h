@@ -99,6 +99,7 @@ long weave_read(Coroutine* self, int fd, Descriptor* d, size_t room, Attempt att
     break;
   }
   waiting.end();
+  if (result > 0) charge(self, (unsigned long)result);
   return result;
 }
 
@@ -137,6 +138,7 @@ long weave_write(Coroutine* self, int fd, Descriptor* d, size_t total, bool mess
     break;
   }
   waiting.end();
+  charge(self, done);
   return done ? (long)done : result;
 }
 

@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
 #include <poll.h>
 
 #include "sched/carrier.h"
@@ -38,6 +40,17 @@ std::atomic<uint32_t> asleep{0};  // it sleeps without a timeout
 std::atomic<bool> main_left{false};
 const int* main_tid;              // in main's TCB: the kernel clears it when main's kernel thread has ended
 
+void append_number(char* text, const char* before, int number, const char* after) {
+  char digits[12];
+  unsigned count_digits = 0;
+  do digits[count_digits++] = (char)('0' + number % 10);
+  while (number /= 10);
+  while (*before) *text++ = *before++;
+  while (count_digits) *text++ = digits[--count_digits];
+  while ((*text++ = *after++)) {
+  }
+}
+
 bool others_ready(Worker* worker, uint64_t now) {
   if (worker->length.load(std::memory_order_relaxed) || worker->inbox.load(std::memory_order_relaxed) ||
       __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) || worker->timers.earliest() <= now)
@@ -45,6 +58,30 @@ bool others_ready(Worker* worker, uint64_t now) {
   pollfd events{worker->epoll_fd, POLLIN, 0};
   timespec none{};
   return sys::call(SYS_ppoll, sys::word(&events), 1, sys::word(&none), 0, 8) > 0;
+}
+
+uint64_t cpu_time(int tid) { return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6)); }  // as pthread_getcpuclockid makes it
+
+// Is the kernel thread off the CPU because it waits for something, not because others have the CPU?
+bool sleeps_in_kernel(int tid) {
+  char text[512];
+  append_number(text, "/proc/self/task/", tid, "/stat");
+  long fd = sys::call(SYS_openat, AT_FDCWD, sys::word(text), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true;  // no /proc: believe that it does
+  long length = sys::call(SYS_read, fd, sys::word(text), sizeof text - 1);
+  sys::close((int)fd);
+  if (length <= 0) return false;
+  text[length] = 0;
+  const char* state = strrchr(text, ')');
+  return state && state[1] && state[2] != 'R';
+}
+
+// No switch for some ticks: does the carrier compute or wait in the kernel? One that only waits for a CPU is not stuck, and a second
+// kernel thread would wait for it beside it.
+bool is_stuck(Worker* worker) {
+  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+  if (!carrier) return false;
+  return cpu_time(carrier->tid) - worker->cpu_when_stuck >= kTick || sleeps_in_kernel(carrier->tid);
 }
 
 // True: something goes on there that wants another look soon.
@@ -56,10 +93,11 @@ bool look_at(Worker* worker, uint64_t now) {
     worker->ticks_stuck = 0;
     return !worker->sleeping.load(std::memory_order_relaxed);
   }
-  worker->ticks_stuck++;
+  if (worker->ticks_stuck++ == 0)
+    if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED)) worker->cpu_when_stuck = cpu_time(carrier->tid);
   bool ready = others_ready(worker, now);
   if (ready) worker->preempt.store(1, std::memory_order_relaxed);
-  if (worker->ticks_stuck >= (ready ? kStuckBusy : kStuckIdle) && take_worker(worker)) {
+  if (worker->ticks_stuck >= (ready ? kStuckBusy : kStuckIdle) && is_stuck(worker) && take_worker(worker)) {
     count(Metric::handoffs);
     worker->ticks_stuck = 0;
   }

@@ -44,7 +44,6 @@ constexpr size_t kAlternateStack = 32 << 10;
 
 std::atomic<uint32_t> carriers{0};
 Carrier* retired_carriers;  // guarded by handoff_lock
-Carrier* all_carriers;
 
 void* carrier_main(void* argument) {
   auto* carrier = (Carrier*)argument;

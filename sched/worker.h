@@ -105,6 +105,12 @@ inline void check_turn(Coroutine* self) {
     give_way(self);
 }
 
+// What a woven call moved counts against the budget too: a coroutine that copies much at each call must not have as many of them.
+inline void charge(Coroutine* self, unsigned long bytes) {
+  unsigned long price = bytes >> 12;
+  self->budget = price < self->budget ? self->budget - (uint32_t)price : 1;
+}
+
 // Blocking regions. brief: most end at once, the monitor takes the worker if not; lasting: the worker goes on at once.
 enum class RegionKind : uint8_t { brief, lasting };
 void region_enter(RegionKind kind);
