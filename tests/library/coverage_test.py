@@ -20,7 +20,8 @@ def main():
     functions_def, directory = sys.argv[1:]
     imported = set()
     for name in sorted(os.listdir(directory)):
-        imported.update(symbol.split("@")[0] for symbol in dynamic_symbols(os.path.join(directory, name), "--undefined-only"))
+        symbols = dynamic_symbols(os.path.join(directory, name), "--undefined-only")
+        imported.update(symbol.split("@")[0] for symbol in symbols)
     wanted = hooked_names(functions_def)
     problems = [f"no program calls {name}" for name in wanted if name not in imported and name not in EXCEPTIONS]
     problems += [f"no exception any more: {name}" for name in EXCEPTIONS if name in imported or name not in wanted]

@@ -11,7 +11,8 @@ from definitions import dynamic_symbols, finish, output_of
 
 def constructors(library):
     """Names of the functions that .init_array points to, by the relocations that fill it."""
-    section = re.search(r" \.init_array +INIT_ARRAY +([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+)", output_of("readelf", "-SW", library))
+    sections = output_of("readelf", "-SW", library)
+    section = re.search(r" \.init_array +INIT_ARRAY +([0-9a-f]+) [0-9a-f]+ ([0-9a-f]+)", sections)
     start, size = (int(number, 16) for number in section.groups())
     symbols = {}
     for line in output_of("nm", library).splitlines():
@@ -52,7 +53,8 @@ def main():
         problems.append("its stack is executable")
     if "GNU_RELRO" not in headers:
         problems.append("its relocations stay writable")
-    runtime = [symbol for symbol in dynamic_symbols(library, "--undefined-only") if symbol.startswith(("_Z", "__cxa_th", "__cxa_gua", "__gxx", "_Unwind"))]
+    runtime = [symbol for symbol in dynamic_symbols(library, "--undefined-only")
+               if symbol.startswith(("_Z", "__cxa_th", "__cxa_gua", "__gxx", "_Unwind"))]
     if runtime:
         problems.append(f"it calls the C++ runtime: {runtime}")
     finish(problems)

@@ -33,7 +33,8 @@ def calls_in_span(library, program, workers):
                 sys.exit("the program was not woven")
         with open(trace, encoding="utf-8", errors="replace") as file:
             lines = file.read().splitlines()
-    begins, ends = ([number for number, line in enumerate(lines) if mark in line] for mark in ('"span-begins"', '"span-ends"'))
+    begins = [number for number, line in enumerate(lines) if '"span-begins"' in line]
+    ends = [number for number, line in enumerate(lines) if '"span-ends"' in line]
     if len(begins) != 1 or len(ends) != 1:
         sys.exit("the trace does not show the span")
     main_pid = lines[begins[0]].split()[0]
