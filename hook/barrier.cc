@@ -60,7 +60,6 @@ int wait_in_lot(pthread_barrier_t* barrier) {
                        .kind = WaitKind::barrier,
                        .object = barrier,
                        .interruptible = woven() != nullptr,
-                       .cancellable = false,
                        .validate = must_wait,
                        .argument = &self});
     if (how == Parked::invalid) break;

@@ -112,7 +112,8 @@ WEFT_EXPORT int pthread_cancel(pthread_t thread) {
   if (target == woven()) {
     if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS) cancellation_point(target);
   } else if (target != thread_state.identity && target->cancel_state == PTHREAD_CANCEL_ENABLE) {
-    if (!interrupt(&target->waiter) && in_native_call(target)) signal_carrier(target);
+    interrupt(&target->waiter);
+    if (in_native_call(target)) signal_carrier(target);
   }
   return 0;
 }

@@ -53,9 +53,7 @@ int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t dead
                 .resume = run_handlers_unless_cancelled,
                 .argument = &waiting});
     if (waiting.unlocked) break;
-    // It came before the wait began: the mutex is still ours.
-    caller_cancellation_point();
-    deliver_signals_while_waiting();
+    caller_cancellation_point();  // the cancel came before the wait began: the mutex is still ours
   }
   int error = mutex_lock(mutex, {});
   if (how == Parked::interrupted) caller_cancellation_point();

@@ -29,11 +29,14 @@ bool still_expected(void* argument) {
 
 uint64_t key_of(const uint32_t* word) { return park_key(KeyKind::futex, word); }
 
-// A handler ends it, except where the kernel would restart it.
+// A handler ends it, except where the kernel would restart it. No cancellation point, so not interrupted_call_ends().
 bool handler_ends(bool restarts) {
   Coroutine* self = woven();
   if (!self) return true;
-  return signals_wanted(self) && interrupted_call_ends(self, restarts);
+  deliver_signals_now();
+  uint8_t ran = self->handlers_ran;
+  self->handlers_ran = 0;
+  return ran & (restarts ? kHandlerRan : kHandlerRan | kRestartingHandlerRan);
 }
 
 long wait(uint32_t* word, int operation, uint32_t expected, const timespec* timeout, uint32_t bits) {
@@ -51,7 +54,6 @@ long wait(uint32_t* word, int operation, uint32_t expected, const timespec* time
                        .object = word,
                        .deadline = deadline,
                        .interruptible = true,
-                       .cancellable = false,
                        .tag = bits,
                        .validate = still_expected,
                        .argument = &waiting});

@@ -69,7 +69,6 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
                        .object = mutex,
                        .deadline = deadline,
                        .interruptible = woven() != nullptr,
-                       .cancellable = false,
                        .validate = [](void* locked) { return is_locked(locked); },
                        .argument = mutex});
     int error = real().pthread_mutex_trylock(mutex);

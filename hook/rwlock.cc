@@ -77,7 +77,6 @@ int wait_in_lot(pthread_rwlock_t* lock, const TimeLimit& limit, uint32_t tag) {
                        .object = lock,
                        .deadline = deadline,
                        .interruptible = woven() != nullptr,
-                       .cancellable = false,
                        .tag = tag,
                        .validate = tag == kReader ? reader_must_wait : writer_must_wait,
                        .argument = lock});

@@ -55,7 +55,6 @@ int once(int* control, void (*routine)()) {
                          .kind = WaitKind::once,
                          .object = control,
                          .interruptible = woven() != nullptr,
-                         .cancellable = false,
                          .validate = still_running,
                          .argument = &waiting});
       if (how == Parked::interrupted) deliver_signals_while_waiting();

@@ -110,14 +110,6 @@ bool matches(const WaitNode* node, uint64_t key, uint32_t tags) {
   return node->key == key && (!tags || (node->tag & tags));
 }
 
-// A signal or a cancellation that came before the wait began. The sender stores it and then looks for an interruptible
-// wait; the waiter begins the wait and then looks for it, with the bucket's lock as the barrier.
-bool interruption_pending(const Coroutine* self, const ParkRequest& request) {
-  if (!request.interruptible || !self) return false;
-  if (self->signals_pending.load() & ~self->signal_mask) return true;
-  return request.cancellable && self->cancel_pending.load() && self->cancel_state == 0;
-}
-
 // A coroutine in a signal window is a kernel thread for the time being, but its own waiter would make it ready.
 Waiter* waiter_of_caller(Coroutine* self) {
   if (self) return &self->waiter;
@@ -149,9 +141,8 @@ bool renew(WaitNode* node, const ParkRequest& request) {
 }
 
 Parked wait_in_queue(Coroutine*& self, WaitNode* node, const ParkRequest& request) {
-  bool interrupted_already = false;
   for (;;) {
-    Wake reason = interrupted_already ? Wake::interrupted : block(self, node->waiter, node->ticket, request);
+    Wake reason = block(self, node->waiter, node->ticket, request);
     if (reason == Wake::unparked) return Parked::unparked;
     if (reason == Wake::timed_out) return Parked::timed_out;
     if (!request.resume) return Parked::interrupted;
@@ -161,7 +152,6 @@ Parked wait_in_queue(Coroutine*& self, WaitNode* node, const ParkRequest& reques
     if (self) enter(self);
     if (!goes_on) return Parked::interrupted;
     if (!renew(node, request)) return Parked::unparked;
-    interrupted_already = interruption_pending(self, request);
   }
 }
 
@@ -180,23 +170,22 @@ Parked park(const ParkRequest& request) {
   Bucket& bucket = bucket_of(request.key);
   bucket.lock.lock();
   bucket.waiters.fetch_add(1);  // before the validation; pairs with the waker's barrier before has_waiters()
-  Parked result = Parked::unparked;
-  if (request.validate && !request.validate(request.argument))
-    result = Parked::invalid;
-  else if (interruption_pending(self, request))
-    result = Parked::interrupted;
-  if (result == Parked::unparked)
+  bool waits = !request.validate || request.validate(request.argument);
+  if (waits)
     bucket.queue.push(&node);
   else
     bucket.waiters.fetch_sub(1, std::memory_order_relaxed);
   bucket.lock.unlock();
   unguard();
 
-  if (result == Parked::unparked) {
+  Parked result = Parked::invalid;
+  if (waits) {
     if (request.before_sleep) request.before_sleep(request.argument);
     result = wait_in_queue(self, &node, request);
     // A waker unlinks before it wakes. Whoever ended the wait otherwise has left the node where it was.
     if (result != Parked::unparked || node.linked) unlink(&node);
+  } else {
+    node.waiter->begin(false);  // nobody shall think that he has ended this wait
   }
   if (self) leave(self);
   return result;

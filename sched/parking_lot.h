@@ -25,7 +25,6 @@ struct ParkRequest {
   const volatile void* object;
   uint64_t deadline = kNever;
   bool interruptible = false;  // a signal handler or a cancellation ends it (Wake::interrupted)
-  bool cancellable = true;     // of an interruptible wait: one that came before it began ends it too
   uint32_t tag = 0;
   bool (*validate)(void*) = nullptr;      // under the bucket's lock: still worth waiting? null: yes
   void (*before_sleep)(void*) = nullptr;  // after enqueueing, no lock held: gives up what the waker needs

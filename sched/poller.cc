@@ -248,6 +248,7 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
   uint64_t ticket = self->waiter.begin(true);
   Joined joined = join(&wait, self, worker, ticket, 0);
   if (joined != Joined::queued) {
+    self->waiter.begin(false);  // nobody shall think that he has ended this wait
     leave(self);
     return as_fd_wake(joined);
   }
@@ -290,6 +291,8 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
     self->wait_kind.store((uint8_t)(wait_count ? WaitKind::poll : WaitKind::sleep), std::memory_order_relaxed);
     result = as_fd_wake(block_coroutine(self, ticket, deadline));
     *rescued = self->rescued;
+  } else {
+    self->waiter.begin(false);
   }
   for (unsigned i = 0; i < queued; i++) unlink(&waits[i]);
   leave(self);

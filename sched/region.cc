@@ -77,6 +77,9 @@ void resolver_leave() {
 void regions_abandon() {
   Coroutine* self = woven();
   if (!self || !self->region_depth) return;
+  // The signal that unwound it is blocked as in its handler, which has not returned.
+  uint64_t mask = carrier_signal_mask();
+  sys::sigprocmask(2 /* SIG_SETMASK */, &mask, nullptr);
   self->region_depth = 1;
   if (thread_state.resolver_depth) {
     thread_state.resolver_depth = 1;
