@@ -19,7 +19,8 @@ namespace {
 
 constexpr unsigned kWaitsOnStack = 64;
 constexpr unsigned kBitsOnStack = 1024;
-constexpr short kPlainEvents = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP;
+constexpr short kKnownEvents =
+    POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP | POLLPRI | POLLRDBAND | POLLWRBAND;
 constexpr short kWriteInterest = POLLOUT | POLLWRNORM | POLLWRBAND;
 constexpr short kReadInterest = POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI | POLLRDHUP;
 
@@ -36,7 +37,7 @@ struct Polling {
   PollWait* waits;
   Asked* asked;
   unsigned count;
-  bool may_skip_look;    // every descriptor is asked about plain events only
+  bool may_skip_look;    // every descriptor is asked about events that the poller sees
   const uint64_t* mask;  // ppoll's and pselect's signal mask, or null
 
   void place(void* memory, unsigned room) {
@@ -90,6 +91,13 @@ bool events_moved(const Polling* polling) {
   return false;
 }
 
+// After the monitor's wake: there is something, and no event of it came, nor is one on its way.
+bool was_lost(const Polling* polling) {
+  if (events_moved(polling)) return false;
+  for (unsigned i = 0; i < polling->count; i++) poller_harvest(polling->asked[i].fd);
+  return !events_moved(polling);
+}
+
 // A duplicate that a closed descriptor left behind is not looked at again: the program's number is.
 void give_back_duplicates(Polling* polling) {
   for (unsigned i = 0; i < polling->count; i++) {
@@ -132,14 +140,29 @@ FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescue
   return wake;
 }
 
-// The loop behind all of them. kMakeRealCall: epoll does not take one of the descriptors.
-template <class Look>
-long weave_poll(Polling* polling, bool waits, Look look) {
+// What epoll said when it woke the one descriptor of the call, if that is the whole answer: there is data, and nothing
+// else. 0: a look is needed. A listener is looked at: of those who were woken for a connection one gets it.
+uint32_t told(const Polling* polling) {
+  uint32_t events = 0;
+  for (unsigned i = 0; i < polling->count; i++) {
+    const PollWait& wait = polling->waits[i];
+    if (polling->asked[i].fd != polling->asked[0].fd || wait.direction != Direction::read) return 0;
+    events |= (uint32_t)wait.node.key;
+  }
+  Descriptor* d = polling->count ? descriptor(polling->asked[0].fd) : nullptr;
+  bool plain = d && is_socket(d) && kind_of(d) != DescriptorKind::listener;
+  return plain && (events & ~kWriteEvents) == EPOLLIN ? events : 0;
+}
+
+// The loop behind all of them. answer(): the result where the one descriptor has data, 0 if nobody asked for that.
+// kMakeRealCall: epoll does not take one of the descriptors.
+template <class Look, class Answer>
+long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
   bool looked_at = false, rescued = false;
   for (;;) {
     if (!waits || !take_counters(polling)) {
       long found = look();
-      if (found > 0 && rescued && !events_moved(polling)) count(Metric::fd_rescues);
+      if (found > 0 && rescued && was_lost(polling)) count(Metric::fd_rescues);
       if (found != 0 || (!waits && !polling->mask)) return found;
       mark_all_drained(polling);
     }
@@ -150,6 +173,8 @@ long weave_poll(Polling* polling, bool waits, Look look) {
     if (!waits) return 0;
     if (wake == FdWake::timed_out) return look();
     if (wake == FdWake::unpollable) return kMakeRealCall;
+    if (wake == FdWake::ready && told(polling))
+      if (long found = answer()) return found;
   }
 }
 
@@ -185,7 +210,7 @@ long woven_poll(Coroutine* self, pollfd* fds, nfds_t count, uint64_t timeout, co
   timespec at_once = {};
   auto look = [&] { return sys::call(SYS_ppoll, sys::word(fds), (long)count, sys::word(&at_once), 0, 8); };
   Polling polling = {self, kNever, nullptr, nullptr, 0, true, mask};
-  if (!timeout) return weave_poll(&polling, false, look);
+  if (!timeout) return weave_poll(&polling, false, look, [] { return 0L; });
   if (timeout != kNever) polling.deadline = deadline_in(timeout);
   if (count > (nfds_t)kMaxDescriptors || (count && !fds)) return look();  // the kernel says what is wrong with it
   unsigned waits = (unsigned)count * 2;
@@ -199,14 +224,21 @@ long woven_poll(Coroutine* self, pollfd* fds, nfds_t count, uint64_t timeout, co
   for (nfds_t i = 0; i < count; i++) {
     if (fds[i].fd < 0) continue;
     short events = fds[i].events;
-    if (events & ~kPlainEvents) polling.may_skip_look = false;
+    if (events & ~kKnownEvents) polling.may_skip_look = false;
     if (events & kWriteInterest) polling.add(fds[i].fd, Direction::write, false);
     if ((events & kReadInterest) || !(events & kWriteInterest))
       polling.add(fds[i].fd, Direction::read, events & (POLLIN | POLLRDNORM));
   }
   // A look that is left out would leave the program's revents as they were.
   for (nfds_t i = 0; i < count; i++) fds[i].revents = 0;
-  long result = weave_poll(&polling, true, look);
+  long result = weave_poll(&polling, true, look, [&] {
+    long found = 0;
+    for (nfds_t i = 0; i < count; i++) {
+      fds[i].revents = fds[i].fd < 0 ? 0 : fds[i].events & (POLLIN | POLLRDNORM);
+      if (fds[i].revents) found++;
+    }
+    return found;
+  });
   if (result == kMakeRealCall)
     result = blocking_call(RegionKind::lasting, [&] {
       timespec left = left_until(polling.deadline);
@@ -259,7 +291,7 @@ long woven_select(Coroutine* self, int count, const Sets& sets, uint64_t timeout
   timespec at_once = {};
   auto look = [&] { return call(&at_once, nullptr); };
 
-  Polling polling = {self, kNever, nullptr, nullptr, 0, !sets.set[2], mask};
+  Polling polling = {self, kNever, nullptr, nullptr, 0, true, mask};
   if (timeout != kNever) polling.deadline = deadline_in(timeout);
   *deadline = polling.deadline;
   unsigned waits = 0;
@@ -277,7 +309,13 @@ long woven_select(Coroutine* self, int count, const Sets& sets, uint64_t timeout
       for (int fd = 0; sets.set[i] && fd < count; fd++)
         if (__FDS_BITS(sets.set[i])[fd / 64] >> (fd % 64) & 1)
           polling.add(fd, i == 1 ? Direction::write : Direction::read, i == 0);
-    result = weave_poll(&polling, timeout != 0, look);
+    result = weave_poll(&polling, timeout != 0, look, [&] {
+      int fd = polling.asked[0].fd;
+      if (!sets.set[0] || !(__FDS_BITS(sets.set[0])[fd / 64] >> (fd % 64) & 1)) return 0L;
+      __builtin_memset(copy, 0, 3 * bytes);
+      ((unsigned long*)copy)[fd / 64] = 1ul << (fd % 64);
+      return 1L;
+    });
   }
   if (result == kMakeRealCall)
     result = blocking_call(RegionKind::lasting, [&] {

@@ -153,14 +153,16 @@ void raise_locked(Descriptor* d, Direction direction) {
   events.store(events.load(std::memory_order_relaxed) + 1, std::memory_order_release);
 }
 
-// Wakes the first who takes what is there, and the poll waits in front of it; or everyone.
-unsigned wake_locked(Descriptor* d, Direction direction, bool everyone) {
+// Wakes the first who takes what is there, and the poll waits in front of it; or everyone. `events`: what epoll said, 0
+// if it is another cause.
+unsigned wake_locked(Descriptor* d, Direction direction, bool everyone, uint32_t events = 0) {
   WaitQueue& waiters = d->ready[(int)direction].waiters;
   unsigned woken = 0;
   while (WaitNode* node = waiters.head) {
     Waiter* waiter = node->waiter;
     uint64_t ticket = node->ticket;
     bool takes = node->tag != kPollTag;
+    node->key = events;
     waiters.remove(node);
     if (!wake(waiter, ticket, Wake::unparked)) continue;
     woken++;
@@ -181,13 +183,22 @@ unsigned handle_event(uint64_t data, uint32_t events) {
     d->flags |= (events & EPOLLHUP) ? Descriptor::kNoDrainHint | Descriptor::kHungUp : Descriptor::kNoDrainHint;
   if (over || (events & kReadEvents)) {
     raise_locked(d, Direction::read);
-    woken += wake_locked(d, Direction::read, over || (events & (EPOLLPRI | EPOLLRDHUP)));
+    woken += wake_locked(d, Direction::read, over || (events & (EPOLLPRI | EPOLLRDHUP)), events);
   }
   if (over || (events & kWriteEvents)) {
     raise_locked(d, Direction::write);
-    woken += wake_locked(d, Direction::write, over);
+    woken += wake_locked(d, Direction::write, over, events);
   }
   return woken;
+}
+
+// Takes the events that wait in a worker's epoll. Any thread.
+void harvest(Worker* worker) {
+  epoll_event events[kEventsAtOnce];
+  int epoll_fd = __atomic_load_n(&worker->epoll_fd, __ATOMIC_RELAXED);
+  long found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce, 0, 0, 0);
+  for (long i = 0; i < found; i++)
+    if ((uint32_t)events[i].data.u64 != kWorkerEvent) handle_event(events[i].data.u64, events[i].events);
 }
 
 bool must_act(const Coroutine* self) {
@@ -224,6 +235,7 @@ Joined join(PollWait* wait, Coroutine* self, Worker* worker, uint64_t ticket, ui
   wait->node.waiter = &self->waiter;
   wait->node.ticket = ticket;
   wait->node.tag = tag;
+  wait->node.key = 0;
   d->ready[(int)wait->direction].waiters.push(&wait->node);
   return Joined::queued;
 }
@@ -491,6 +503,15 @@ void note_known_fd(int fd) {
   if (fd > highest_known.load(std::memory_order_relaxed)) raise_to(highest_known, fd);
 }
 
+void poller_harvest(int fd) {
+  Descriptor* d = descriptor(fd);
+  if (!d) return;
+  d->lock.lock();
+  Worker* home = d->poller ? worker_at(d->poller - 1u) : nullptr;
+  d->lock.unlock();
+  if (home) harvest(home);
+}
+
 // ---- for worker and monitor
 
 int poller_open(Worker* worker) {
@@ -604,6 +625,9 @@ void rescue(const Suspect& suspect) {
 
 // A wait is looked at once. Found ready, it is left alone until the next call: the event may just be on its way.
 void poller_rescue(uint64_t now) {
+  // Where a worker has not looked into its epoll for long, its waiters are late, not lost.
+  if (suspect_count)
+    for (unsigned i = 0; i < worker_count(); i++) harvest(worker_at(i));
   unsigned confirmed = 0;
   for (unsigned i = 0; i < suspect_count; i++)
     if (ticket_of_wait(suspects[i].coroutine) == suspects[i].ticket) suspects[confirmed++] = suspects[i];

@@ -141,6 +141,9 @@ struct PollWait {
 // this one was.
 FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued);
 
+// Takes the events that wait for this descriptor's worker, whoever has it. Any thread outside the runtime.
+void poller_harvest(int fd);
+
 bool is_internal_fd(int fd);        // weft's own: close loops leave it be
 int next_internal_fd(int from);     // lowest internal descriptor >= from, or -1
 int make_internal_fd(int fd);       // moves it up high, close-on-exec; returns the new number or -errno
