@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Throughput of programs that are not thread-per-connection, woven against native, and native against native for the noise."""
+"""Throughput of programs that are not thread-per-connection: woven to native, and native to native for the noise."""
 
 import os
 import re

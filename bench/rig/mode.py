@@ -29,7 +29,7 @@ class Woven:
         self.variables = {f'WEFT_{key}': str(value) for key, value in variables.items()}
 
     def command(self, argv, stats, readable):
-        """`stats` is the file for the counters; `readable` a directory to copy the library to, for another user's program."""
+        """`stats`: the file for the counters; `readable`: a directory to copy the library to, for another user's program."""
         library, launcher = self.library, self.launcher
         if readable:
             library = shutil.copy2(library, readable)

@@ -116,7 +116,7 @@ class Sampler(threading.Thread):
         self.start()
 
     def run(self):
-        # Of this thread alone: hundreds of busy threads of the run would leave it no turn to look. Refused to non-root users.
+        # Of this thread alone: among hundreds of busy threads it would get no turn to look. Refused to all but root.
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
         while True:
@@ -175,12 +175,16 @@ class Process:
     def alive(self):
         return self.popen.poll() is None
 
+    def described(self):
+        """Its state and last words, for a message about what went wrong."""
+        state = 'runs' if self.alive() else f'has ended with {self.popen.returncode}'
+        return f'{state}; its last words: {(self.out() + self.err())[-300:]!r}'
+
     def ready(self, condition, what):
         """Waits for a condition that only a living process can bring about."""
         def look():
             if not self.alive():
-                raise Trouble(f'{self.name} ended with {self.popen.returncode} before {what}: '
-                              f'{(self.out() + self.err())[-600:]}')
+                raise Trouble(f'before {what}, {self.name} {self.described()}')
             return condition()
         return until(look, READY_SECONDS, f'{self.name}: {what}')
 
@@ -207,8 +211,7 @@ class Process:
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Trouble(f'{self.name} has not ended after {seconds} s; last words: '
-                          f'{(self.out() + self.err())[-200:]!r}') from None
+            raise Trouble(f'after {seconds} s {self.name} {self.described()}') from None
 
     def kill_tree(self):
         """For what is left at the end of a run, whatever happened."""

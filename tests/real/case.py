@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from rig import stats  # noqa: E402
 from rig.load import Load  # noqa: E402
 from rig.mode import Native, Woven  # noqa: E402
-from rig.process import Sampler, Site  # noqa: E402
+from rig.process import Sampler, Site, Trouble  # noqa: E402
 
 CONNECTIONS = 1000
 SPARE_THREADS = 6  # kernel threads beside the workers: main, the monitor, carriers that wait for work
@@ -127,7 +127,10 @@ def per_connection(test, start, drive, hold, streams=CONNECTIONS, pinned=0):
             with Site() as site:
                 server = start(site, mode)
                 sampler = Sampler(server.pid)
-                drive(site, server, full)
+                try:
+                    drive(site, server, full)
+                except OSError as error:
+                    raise Trouble(f'{mode.name}: {error}; the server {server.described()}') from error
                 sampler.stop()
                 if full:
                     test.expect_threads(mode, sampler.threads, streams)
