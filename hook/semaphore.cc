@@ -87,8 +87,7 @@ WEFT_EXPORT int sem_wait(sem_t* semaphore) {
 
 WEFT_EXPORT int sem_timedwait(sem_t* semaphore, const timespec* time) {
   if (!valid_nanoseconds(time)) return fail(EINVAL);
-  if (waits_natively(semaphore))
-    return wait_natively(semaphore, [&] { return real().sem_timedwait(semaphore, time); });
+  if (waits_natively(semaphore)) return wait_natively(semaphore, [&] { return real().sem_timedwait(semaphore, time); });
   return wait_in_lot(semaphore, {time, CLOCK_REALTIME});
 }
 

@@ -12,18 +12,18 @@ extern Lock handoff_lock;  // guards which carrier has which worker, the spare c
 int carrier_create();
 unsigned carriers_alive();
 
-void carrier_loop(Carrier* carrier);   // returns when the carrier is not needed any more
-bool take_worker(Worker* worker);      // monitor: true: another carrier has it or will
+void carrier_loop(Carrier* carrier);  // returns when the carrier is not needed any more
+bool take_worker(Worker* worker);     // monitor: true: another carrier has it or will
 bool worker_waits_for_carrier();
 void add_orphan(Worker* worker);       // it waits for a carrier
 void release_worker(Coroutine* self);  // inside; afterwards outside and without a worker
 Worker* least_loaded_worker();
 void workers_set_count(unsigned count);
-void workers_reset();                  // fork child
+void workers_reset();  // fork child
 void carriers_reset();
 
-void start_coroutine(Coroutine* coroutine);         // a new one: runs soon
-void coroutine_begins(Coroutine* self);             // first thing on its stack
+void start_coroutine(Coroutine* coroutine);          // a new one: runs soon
+void coroutine_begins(Coroutine* self);              // first thing on its stack
 [[noreturn]] void switch_finished(Coroutine* self);  // last thing on its stack
 void coroutine_gone(Coroutine* coroutine);           // its stack has been left for good
 

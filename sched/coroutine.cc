@@ -251,16 +251,15 @@ int join(Coroutine* target, void** result, uint64_t deadline) {
       error = EBUSY;
       break;
     }
-    Parked how = park({.key = park_key(KeyKind::join, target),
-                       .kind = WaitKind::join,
-                       .object = target,
-                       .deadline = deadline,
-                       .interruptible = true,
-                       .validate =
-                           [](void* t) {
-                             return !(((Coroutine*)t)->ending.load(std::memory_order_acquire) & Coroutine::kFinished);
-                           },
-                       .argument = target});
+    Parked how = park(
+        {.key = park_key(KeyKind::join, target),
+         .kind = WaitKind::join,
+         .object = target,
+         .deadline = deadline,
+         .interruptible = true,
+         .validate =
+             [](void* t) { return !(((Coroutine*)t)->ending.load(std::memory_order_acquire) & Coroutine::kFinished); },
+         .argument = target});
     if (how == Parked::timed_out && !(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) {
       error = ETIMEDOUT;
       break;

@@ -29,32 +29,48 @@ enum class State : uint8_t {
 };
 
 // What a coroutine waits for; the inspector's word and the rescuer's criterion.
-enum class WaitKind : uint8_t { none, fd_read, fd_write, poll, lock, condition, sleep, join, futex, semaphore, barrier, once, region, signal };
+enum class WaitKind : uint8_t {
+  none,
+  fd_read,
+  fd_write,
+  poll,
+  lock,
+  condition,
+  sleep,
+  join,
+  futex,
+  semaphore,
+  barrier,
+  once,
+  region,
+  signal
+};
 // Waits of cancellation points; the others go on when a cancellation comes.
 inline bool ends_by_cancel(WaitKind kind) {
-  return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll || kind == WaitKind::condition ||
-         kind == WaitKind::sleep || kind == WaitKind::join || kind == WaitKind::semaphore || kind == WaitKind::signal;
+  return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll ||
+         kind == WaitKind::condition || kind == WaitKind::sleep || kind == WaitKind::join ||
+         kind == WaitKind::semaphore || kind == WaitKind::signal;
 }
 
 struct Coroutine {
   Context context;
-  Carrier* carrier;             // set by whoever switches to it, before the switch
-  Coroutine* next;              // link of the one queue it is in
+  Carrier* carrier;  // set by whoever switches to it, before the switch
+  Coroutine* next;   // link of the one queue it is in
   Waiter waiter;
   Timer timer;
-  Worker* last_worker;          // where it ran last
+  Worker* last_worker;  // where it ran last
 
   std::atomic<State> state;
   std::atomic<uint8_t> wait_kind;  // WaitKind
-  bool pinned;                  // its carrier runs nothing else
-  bool rescued;                 // the monitor has looked at this wait already
+  bool pinned;                     // its carrier runs nothing else
+  bool rescued;                    // the monitor has looked at this wait already
   int32_t wait_fd;
   const void* wait_object;
-  uint64_t since;               // start of this wait; written only where the monitor may want it
+  uint64_t since;  // start of this wait; written only where the monitor may want it
 
   uint32_t id;
-  int32_t tid;                  // in the TCB and for gettid(): above every pid
-  uint32_t budget;              // woven calls that may still succeed before others get their turn
+  int32_t tid;      // in the TCB and for gettid(): above every pid
+  uint32_t budget;  // woven calls that may still succeed before others get their turn
   uint32_t region_depth;
 
   // the thread it stands for
@@ -66,32 +82,32 @@ struct Coroutine {
   uint8_t cancel_state;         // PTHREAD_CANCEL_ENABLE or DISABLE
   uint8_t cancel_type;
   std::atomic<uint8_t> cancel_pending;
-  uint64_t signal_mask;         // own thread only, but read by senders
+  uint64_t signal_mask;  // own thread only, but read by senders
   std::atomic<uint64_t> signals_pending;
-  Lock signal_lock;             // guards signal_info
-  void* signal_info;            // queued siginfo of this coroutine, newest first
-  int32_t signal_tid;           // kernel thread that has its mask while a window is open or it is pinned; guarded by signal_lock
-  uint8_t handlers_ran;         // since its last wait began: bits of sched/signals.h; own thread only
-  uint64_t signals_handed;      // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
-  SignalWindow* window;         // own thread only; see sched/signals.h
-  void* alternate_stack;        // sigaltstack's, own thread only; size 0: none
+  Lock signal_lock;    // guards signal_info
+  void* signal_info;   // queued siginfo of this coroutine, newest first
+  int32_t signal_tid;  // kernel thread that has its mask while a window is open or it is pinned; guarded by signal_lock
+  uint8_t handlers_ran;     // since its last wait began: bits of sched/signals.h; own thread only
+  uint64_t signals_handed;  // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
+  SignalWindow* window;     // own thread only; see sched/signals.h
+  void* alternate_stack;    // sigaltstack's, own thread only; size 0: none
   uint64_t alternate_size;
   int alternate_flags;
   char name[16];
 
   // its memory
-  char* stack_low;              // lowest usable byte, above the guard
-  uint64_t stack_size;          // from there to the end of the TCB; what the program asked for
+  char* stack_low;      // lowest usable byte, above the guard
+  uint64_t stack_size;  // from there to the end of the TCB; what the program asked for
   uint64_t guard_size;
   void* tcb;
-  void* supplied_stack;         // the program's own (pthread_attr_setstack), else null
+  void* supplied_stack;  // the program's own (pthread_attr_setstack), else null
   uint64_t supplied_size;
-  char* saved_low;              // stack_low, stack_size of the block while a supplied stack is used
+  char* saved_low;  // stack_low, stack_size of the block while a supplied stack is used
   uint64_t saved_size;
 
-  bool has_block;               // a TLS block and stack are there, from an earlier coroutine of this slot
-  uint32_t slot;                // its place in the table
-  uint32_t generation;          // coroutines that have had this slot
+  bool has_block;       // a TLS block and stack are there, from an earlier coroutine of this slot
+  uint32_t slot;        // its place in the table
+  uint32_t generation;  // coroutines that have had this slot
 
   static constexpr uint8_t kDetached = 1;  // nobody joins it
   static constexpr uint8_t kFinished = 2;  // its stack has been left for good
@@ -117,9 +133,9 @@ Coroutine* coroutine_by_tid(int tid);
 Coroutine* coroutine_of(unsigned long pthread);
 
 struct SpawnAttributes {
-  uint64_t stack_size = 0;       // bytes; 0: the default
+  uint64_t stack_size = 0;  // bytes; 0: the default
   uint64_t guard_size = 4096;
-  void* stack = nullptr;         // the program's own: lowest address
+  void* stack = nullptr;  // the program's own: lowest address
   bool detached = false;
   bool c11 = false;
   const uint64_t* signal_mask = nullptr;  // null: the creator's

@@ -23,9 +23,9 @@ unsigned format_line(char* buffer, unsigned size, const char* format, va_list ar
 
 // A broken invariant of weft's own: says it, shows the coroutine table, aborts.
 [[noreturn, gnu::format(printf, 3, 4)]] void check_failed(const char* file, int line, const char* format, ...);
-#define WEFT_CHECK(condition, ...) \
-  do { \
-    if (!(condition)) [[unlikely]] \
+#define WEFT_CHECK(condition, ...)                           \
+  do {                                                       \
+    if (!(condition)) [[unlikely]]                           \
       ::weft::check_failed(__FILE__, __LINE__, __VA_ARGS__); \
   } while (0)
 

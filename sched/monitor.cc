@@ -32,13 +32,13 @@ constexpr uint64_t kTick = 2 * kMillisecond;
 constexpr uint64_t kIdleTick = 10 * kMillisecond;
 constexpr uint64_t kIdleFor = 300 * kMillisecond;  // quiet for so long: no more ticks
 constexpr uint64_t kRescueEvery = 50 * kMillisecond;
-constexpr uint32_t kStuckBusy = 2;                 // ticks without a switch while others are ready
-constexpr uint32_t kStuckIdle = 25;                // ticks without a switch while nobody is
+constexpr uint32_t kStuckBusy = 2;   // ticks without a switch while others are ready
+constexpr uint32_t kStuckIdle = 25;  // ticks without a switch while nobody is
 
 std::atomic<uint32_t> bell{0};    // futex: bumped to make it look now
 std::atomic<uint32_t> asleep{0};  // it sleeps without a timeout
 std::atomic<bool> main_left{false};
-const int* main_tid;              // in main's TCB: the kernel clears it when main's kernel thread has ended
+const int* main_tid;  // in main's TCB: the kernel clears it when main's kernel thread has ended
 
 void append_number(char* text, const char* before, int number, const char* after) {
   char digits[12];
@@ -60,7 +60,9 @@ bool others_ready(Worker* worker, uint64_t now) {
   return sys::call(SYS_ppoll, sys::word(&events), 1, sys::word(&none), 0, 8) > 0;
 }
 
-uint64_t cpu_time(int tid) { return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6)); }  // as pthread_getcpuclockid makes it
+uint64_t cpu_time(int tid) {
+  return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
+}  // as pthread_getcpuclockid makes it
 
 // Is the kernel thread off the CPU because it waits for something, not because others have the CPU?
 bool sleeps_in_kernel(int tid) {
@@ -94,7 +96,8 @@ bool look_at(Worker* worker, uint64_t now) {
     return !worker->sleeping.load(std::memory_order_relaxed);
   }
   if (worker->ticks_stuck++ == 0)
-    if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED)) worker->cpu_when_stuck = cpu_time(carrier->tid);
+    if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED))
+      worker->cpu_when_stuck = cpu_time(carrier->tid);
   bool ready = others_ready(worker, now);
   if (ready) worker->preempt.store(1, std::memory_order_relaxed);
   if (worker->ticks_stuck >= (ready ? kStuckBusy : kStuckIdle) && is_stuck(worker) && take_worker(worker)) {
@@ -112,7 +115,7 @@ bool all_sleep() {
 
 void end_if_alone() {
   if (!main_left.load(std::memory_order_acquire) || live_coroutines()) return;
-  if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE)) return;                            // main's own unwinding goes on
+  if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE)) return;  // main's own unwinding goes on
   if (glibc_thread_count() > carriers_alive() + 2 /* the monitor and the mould */) return;
   exit(0);
 }

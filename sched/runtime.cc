@@ -40,7 +40,6 @@ bool disabled;
 Lock start_lock;
 
 constexpr size_t kCarrierStack = 256 << 10;
-constexpr size_t kAlternateStack = 32 << 10;
 
 std::atomic<uint32_t> carriers{0};
 Carrier* retired_carriers;  // guarded by handoff_lock
@@ -55,6 +54,7 @@ void* carrier_main(void* argument) {
   if (!sys::failed(alternate)) {
     stack_t stack = {.ss_sp = alternate, .ss_flags = 0, .ss_size = kAlternateStack};
     sys::call(SYS_sigaltstack, sys::word(&stack), 0);
+    carrier->alternate_stack = alternate;
   }
   carrier_loop(carrier);
   if (!sys::failed(alternate)) {
@@ -119,9 +119,11 @@ bool start_locked() {
   guard_report_init();
   guest_signal_mask_changed();
   stats_signals_init();
-  if (int error = carrier_create()) return go_native(error == EAGAIN ? "no kernel thread can be made (ulimit -u)" : "no carrier");
+  if (int error = carrier_create())
+    return go_native(error == EAGAIN ? "no kernel thread can be made (ulimit -u)" : "no carrier");
   for (unsigned i = 1; i < wanted; i++) carrier_create();  // what fails is tried again by the monitor
-  if (monitor_start()) log(Level::warn, "the monitor could not be started: a coroutine that computes for long delays others");
+  if (monitor_start())
+    log(Level::warn, "the monitor could not be started: a coroutine that computes for long delays others");
   phase.store(Phase::running, std::memory_order_release);
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
       have_membarrier ? "membarrier" : "no membarrier");
@@ -143,7 +145,8 @@ int carrier_create() {
   if (options.max_carriers && carriers.load() >= options.max_carriers) {
     static bool said;
     log_once(&said, Level::warn,
-             "the bound of %lu carriers is reached (WEFT_MAX_CARRIERS): coroutines that block in the kernel now delay all others",
+             "the bound of %lu carriers is reached (WEFT_MAX_CARRIERS): coroutines that block in the kernel now delay "
+             "all others",
              (unsigned long)options.max_carriers);
     return EAGAIN;
   }

@@ -6,10 +6,12 @@
 #include "sched/signals.h"
 
 #include <cerrno>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #include "sched/internal_signals.h"
+#include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
@@ -148,11 +150,19 @@ void take_default_action(int signal) {
   sys::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
-void kick(Coroutine* target) {
-  State state = target->state.load(std::memory_order_relaxed);
-  if (state != State::running && state != State::blocked) return;
-  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
-  if (carrier && carrier->tid) kick_carrier(carrier->tid);
+// The alternate stack of the kernel thread while a window is open is the program's, if it has set one.
+void set_alternate_stack(const Coroutine* self, bool programs) {
+  stack_t stack = {.ss_sp = self->carrier->alternate_stack, .ss_flags = 0, .ss_size = kAlternateStack};
+  if (programs)
+    stack = {.ss_sp = self->alternate_size ? self->alternate_stack : nullptr,
+             .ss_flags = self->alternate_flags,
+             .ss_size = self->alternate_size};
+  if (!stack.ss_sp) stack.ss_flags = SS_DISABLE;
+  sys::call(SYS_sigaltstack, sys::word(&stack), 0);
+}
+
+bool cancels_asynchronously(const Coroutine* self) {
+  return cancel_wanted(self) && self->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS && !self->region_depth;
 }
 
 bool in_own_code(const void* context) {
@@ -161,6 +171,13 @@ bool in_own_code(const void* context) {
 }
 
 }  // namespace
+
+void signal_kick(Coroutine* target) {
+  State state = target->state.load(std::memory_order_relaxed);
+  if (state != State::running && state != State::blocked) return;
+  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
+  if (carrier && carrier->tid) kick_carrier(carrier->tid);
+}
 
 uint64_t carrier_signal_mask() { return ~(kSynchronous | kGlibcOwn); }
 
@@ -207,7 +224,7 @@ int signal_post(Coroutine* target, int signal, const siginfo_t& info) {
   if (ends_process)
     take_default_action(signal);
   else if (!error && !blocked && target != woven() && !interrupt(&target->waiter))
-    kick(target);
+    signal_kick(target);
   return error;
 }
 
@@ -227,6 +244,7 @@ void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
   self->window = window;
   thread_state.woven = nullptr;
   become_recipient(self, ~self->signal_mask);
+  if (self->alternate_size) set_alternate_stack(self, true);
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);  // handlers run here
 }
 
@@ -234,6 +252,7 @@ void signal_window_close(SignalWindow* window) {
   Coroutine* self = window->self;
   uint64_t mask = carrier_signal_mask();
   sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  if (self->alternate_size) set_alternate_stack(self, false);
   {
     Locked hold(self->signal_lock);
     self->signal_tid = 0;
@@ -263,7 +282,8 @@ void signal_window_leave(const void* sp, bool restores_mask) {
     sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
     self->signal_mask = mask & ~kNeverBlocked;
   }
-  SignalWindow left = {self, sp && window->in_region};  // at the end of the thread its frame has gone; see regions_abandon
+  SignalWindow left = {self,
+                       sp && window->in_region};  // at the end of the thread its frame has gone; see regions_abandon
   bool in_region = left.in_region;
   signal_window_close(&left);
   if (in_region) region_leave();
@@ -287,15 +307,17 @@ void deliver_in_interrupted_code(void* context) {
   Coroutine* self = thread_state.identity;
   if (!self || self != thread_state.woven || thread_state.lot_depth) return;
   if (self->carrier->inside.load(std::memory_order_relaxed) || in_own_code(context)) return;
+  if (cancels_asynchronously(self)) {
+    uint64_t mask = carrier_signal_mask();  // the handler is not returned from
+    sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    real_calls.cancel_now();
+  }
   deliver_signals_now();
 }
 
 void signals_pin(Coroutine* self) {
   become_recipient(self, kEverything);
-  // From here on the alternate stack is the program's as well.
-  stack_t alternate = {.ss_sp = self->alternate_stack, .ss_flags = self->alternate_flags, .ss_size = self->alternate_size};
-  if (!self->alternate_size) alternate.ss_flags = SS_DISABLE;
-  sys::call(SYS_sigaltstack, sys::word(&alternate), 0);
+  set_alternate_stack(self, true);
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
 
@@ -325,8 +347,7 @@ void signals_rescue() {
     Worker* worker = worker_at(i);
     Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
     Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
-    if (running && (running->signals_pending.load(std::memory_order_relaxed) & ~mask_of(running)))
-      kick_carrier(carrier->tid);
+    if (running && (signals_wanted(running) || cancels_asynchronously(running))) kick_carrier(carrier->tid);
   }
 }
 

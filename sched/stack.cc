@@ -20,9 +20,9 @@ constexpr uint64_t kLargestSlab = uint64_t{1} << 30;
 
 struct Slabs {
   uint64_t pitch;
-  char* next;        // first stack not given out
-  uint64_t left;     // bytes of the slab from there
-  uint64_t stacks;   // of the newest slab
+  char* next;       // first stack not given out
+  uint64_t left;    // bytes of the slab from there
+  uint64_t stacks;  // of the newest slab
 };
 
 constexpr unsigned kPitches = 64;
@@ -63,7 +63,8 @@ bool install_guard(char* at, uint64_t size) {
   if (sys::mprotect(at, size, PROT_NONE) == 0) return true;
   static bool said;
   log_once(&said, Level::warn,
-           "no mapping is left for the guard of a stack (vm.max_map_count). Raise it with sysctl -w vm.max_map_count=1000000");
+           "no mapping is left for the guard of a stack (vm.max_map_count). Raise it with sysctl -w "
+           "vm.max_map_count=1000000");
   return false;
 }
 

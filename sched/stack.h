@@ -14,7 +14,7 @@ struct StackMemory {
   uint64_t size;  // usable bytes
 };
 
-void stack_init();                                    // probes the guard
+void stack_init();  // probes the guard
 // A stack with at least `size` usable bytes. False: no memory (ENOMEM) or no mapping left.
 bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack);
 // Gives back to the kernel what lies below `keep` bytes from the top.

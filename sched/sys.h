@@ -44,7 +44,9 @@ inline void* mmap(void* at, size_t size, int protection, int flags) {
 inline bool failed(const void* address) { return (uintptr_t)address >= (uintptr_t)-4095; }
 inline long munmap(void* at, size_t size) { return call(SYS_munmap, word(at), (long)size); }
 inline long madvise(void* at, size_t size, int advice) { return call(SYS_madvise, word(at), (long)size, advice); }
-inline long mprotect(void* at, size_t size, int protection) { return call(SYS_mprotect, word(at), (long)size, protection); }
+inline long mprotect(void* at, size_t size, int protection) {
+  return call(SYS_mprotect, word(at), (long)size, protection);
+}
 inline long sigprocmask(int how, const uint64_t* set, uint64_t* old) {
   return call(SYS_rt_sigprocmask, how, word(set), word(old), 8);
 }

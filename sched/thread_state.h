@@ -16,13 +16,13 @@ struct ThreadState {
   Coroutine* identity;  // the coroutine this is, pinned or not; null in a guest
   Carrier* carrier;     // set in a carrier's own TLS block alone
   Waiter guest_waiter;  // for waits of a kernel thread in the parking lot
-  Coroutine* parked_woven;     // what `woven` becomes again when the vfork child has gone
-  uint32_t lot_depth;          // locks of the parking lot held: a signal handler must not take another
-  uint32_t deferred_wakes;     // keys in `deferred`
-  uint64_t deferred[4];        // wakes that a signal handler wanted meanwhile
-  uint32_t resolver_depth;     // regions of the resolver entered
-  uint8_t vfork_child;         // how many vforks deep, until exec: touch no table
-  bool kernel_state_changed;   // this kernel thread differs from the one carriers were made by; its threads stay native
+  Coroutine* parked_woven;    // what `woven` becomes again when the vfork child has gone
+  uint32_t lot_depth;         // locks of the parking lot held: a signal handler must not take another
+  uint32_t deferred_wakes;    // keys in `deferred`
+  uint64_t deferred[4];       // wakes that a signal handler wanted meanwhile
+  uint32_t resolver_depth;    // regions of the resolver entered
+  uint8_t vfork_child;        // how many vforks deep, until exec: touch no table
+  bool kernel_state_changed;  // this kernel thread differs from the one carriers were made by; its threads stay native
 };
 
 extern constinit thread_local ThreadState thread_state __attribute__((tls_model("initial-exec")));

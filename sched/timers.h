@@ -17,9 +17,9 @@ namespace weft {
 class TimerHeap;
 
 struct Timer {
-  uint64_t deadline = 0;       // nanoseconds, CLOCK_MONOTONIC
-  uint64_t ticket = 0;         // of the wait it ends
-  TimerHeap* heap = nullptr;   // where it is; null: nowhere. Written under that heap's lock
+  uint64_t deadline = 0;      // nanoseconds, CLOCK_MONOTONIC
+  uint64_t ticket = 0;        // of the wait it ends
+  TimerHeap* heap = nullptr;  // where it is; null: nowhere. Written under that heap's lock
   uint32_t index = 0;
   Waiter* waiter = nullptr;
 };
@@ -33,7 +33,11 @@ class TimerHeap {
   // Wakes everyone whose deadline is not after `now`; returns how many.
   unsigned fire(uint64_t now);
   uint64_t earliest() const { return earliest_.load(std::memory_order_relaxed); }
-  void reset() { lock_.reset(); size_ = 0; earliest_.store(kNever, std::memory_order_relaxed); }
+  void reset() {
+    lock_.reset();
+    size_ = 0;
+    earliest_.store(kNever, std::memory_order_relaxed);
+  }
 
  private:
   bool grow_locked();

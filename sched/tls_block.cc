@@ -38,36 +38,36 @@ constexpr unsigned kRedZone = 256;  // below the TLS, above the first frame
 
 struct Glibc {
   size_t tcb_size;
-  size_t tls_size;   // static TLS, TCB included
+  size_t tls_size;  // static TLS, TCB included
   size_t tls_align;
-  unsigned tid;      // offsets in struct pthread
+  unsigned tid;  // offsets in struct pthread
   unsigned list;
   unsigned start_routine;
   unsigned stack_block;
   unsigned stack_block_size;
   unsigned robust_head;
-  ptrdiff_t resolver;     // libc's TLS pointer to its resolver state, from the thread pointer
+  ptrdiff_t resolver;  // libc's TLS pointer to its resolver state, from the thread pointer
   ptrdiff_t rseq;
-  ptrdiff_t state;        // our thread_state
-  const int* threads;     // glibc's count of its threads, null where it is not exported
+  ptrdiff_t state;     // our thread_state
+  const int* threads;  // glibc's count of its threads, null where it is not exported
   void* (*allocate_tls)(void*);
   void (*ctype_init)();
   void (*call_tls_dtors)();
   struct Key {
     uintptr_t sequence;
     void (*destructor)(void*);
-  }* keys;
+  } * keys;
   const void* libc_base;
   const void* rtld_base;
   const void* weft_base;
 } glibc;
 
-alignas(64) char mould[kMaxTcb];            // the TCB every cast begins as; pointers into itself taken out
-uint16_t self_pointers[kMaxSelfPointers];   // byte offsets of those, as distances from the TCB in `mould`
+alignas(64) char mould[kMaxTcb];           // the TCB every cast begins as; pointers into itself taken out
+uint16_t self_pointers[kMaxSelfPointers];  // byte offsets of those, as distances from the TCB in `mould`
 unsigned self_pointer_count;
-uint64_t mould_resolver;                    // distance of the resolver state from the TCB
+uint64_t mould_resolver;  // distance of the resolver state from the TCB
 
-std::atomic<int> keys_used{0};              // one more than the highest key seen
+std::atomic<int> keys_used{0};  // one more than the highest key seen
 
 // Modules with static TLS, as of `modules_adds`.
 struct Module {
@@ -81,7 +81,7 @@ Module modules[kMaxModules];
 unsigned module_count;
 bool dynamic_modules;  // some module's TLS is allocated at first use
 unsigned long long modules_adds = ~0ull;
-Lock modules_lock;     // guards the list
+Lock modules_lock;  // guards the list
 
 template <class T>
 bool find(T& slot, const char* name) {
@@ -194,8 +194,8 @@ bool harvest_mould(const char** why) {
   mould_resolver = *(uintptr_t*)(tcb + glibc.resolver) - here;
   if (mould_resolver >= glibc.tcb_size) return false;
   if (glibc.rseq > 0 && (size_t)glibc.rseq + 8 <= glibc.tcb_size) {
-    *(uint32_t*)(mould + glibc.rseq) = 0;               // cpu_id_start
-    *(int32_t*)(mould + glibc.rseq + 4) = -1;           // cpu_id: not registered
+    *(uint32_t*)(mould + glibc.rseq) = 0;      // cpu_id_start
+    *(int32_t*)(mould + glibc.rseq + 4) = -1;  // cpu_id: not registered
   }
   return true;
 }
@@ -225,7 +225,8 @@ int module_found(dl_phdr_info* info, size_t, void* argument) {
   const ElfW(Phdr)* tls = nullptr;
   for (int i = 0; i < info->dlpi_phnum; i++) {
     if (info->dlpi_phdr[i].p_type == PT_TLS) tls = &info->dlpi_phdr[i];
-    if (info->dlpi_phdr[i].p_type == PT_LOAD && !base) base = (const void*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    if (info->dlpi_phdr[i].p_type == PT_LOAD && !base)
+      base = (const void*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
   }
   // libc's own TLS goes on from coroutine to coroutine (its malloc caches); ld.so's and ours are not the program's.
   if (!tls || base == glibc.libc_base || base == glibc.rtld_base || base == glibc.weft_base) return 0;
@@ -303,8 +304,16 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
   char* top = coroutine->supplied_stack ? (char*)coroutine->supplied_stack + coroutine->supplied_size
                                         : tcb - (glibc.tls_size - glibc.tcb_size) - kRedZone;
   auto* frame = (Frame*)(((uintptr_t)top & ~uintptr_t{63}) - sizeof(Frame));
-  *frame = {.mxcsr = 0x1f80, .x87 = 0x037f, .padding = 0, .r15 = nullptr, .r14 = nullptr, .r13 = nullptr,
-            .r12 = coroutine, .rbx = nullptr, .rbp = nullptr, .rip = (void*)weft_context_entry};
+  *frame = {.mxcsr = 0x1f80,
+            .x87 = 0x037f,
+            .padding = 0,
+            .r15 = nullptr,
+            .r14 = nullptr,
+            .r13 = nullptr,
+            .r12 = coroutine,
+            .rbx = nullptr,
+            .rbp = nullptr,
+            .rip = (void*)weft_context_entry};
   coroutine->context = {frame, tcb};
 }
 
@@ -376,8 +385,8 @@ void tls_block_release_robust_mutexes(Coroutine* coroutine) {
     uintptr_t next = *(uintptr_t*)(link & ~1ul);
     uint32_t value = __atomic_load_n(word, __ATOMIC_RELAXED);
     while ((value & FUTEX_TID_MASK) == own &&
-           !__atomic_compare_exchange_n(word, &value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_RELAXED)) {
+           !__atomic_compare_exchange_n(word, &value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
     }
     // Waiters of another process may sleep there: not a private wake.
     if ((value & FUTEX_WAITERS) && !(link & 1)) sys::call(SYS_futex, sys::word(word), FUTEX_WAKE, 1);
@@ -386,7 +395,9 @@ void tls_block_release_robust_mutexes(Coroutine* coroutine) {
   list->first = (uintptr_t)list;
 }
 
-const int* tls_block_tid_of(const void* thread_pointer) { return (const int*)((const char*)thread_pointer + glibc.tid); }
+const int* tls_block_tid_of(const void* thread_pointer) {
+  return (const int*)((const char*)thread_pointer + glibc.tid);
+}
 
 unsigned glibc_thread_count() { return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) : 0; }
 

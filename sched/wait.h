@@ -49,9 +49,9 @@ struct WaitNode {
   WaitNode* previous = nullptr;
   Waiter* waiter = nullptr;
   uint64_t ticket = 0;
-  uint64_t key = 0;      // the parking lot's; kind and address
-  uint32_t tag = 0;      // the queue owner's: reader or writer, bits of a futex wait
-  bool linked = false;   // guarded by the queue's lock
+  uint64_t key = 0;     // the parking lot's; kind and address
+  uint32_t tag = 0;     // the queue owner's: reader or writer, bits of a futex wait
+  bool linked = false;  // guarded by the queue's lock
 };
 
 // Intrusive queue of nodes, first in first out. Guarded by its owner's lock.

@@ -25,21 +25,22 @@ namespace weft {
 
 constexpr unsigned kMaxWorkers = 256;
 constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes through its loop: inbox, timers, poller
+constexpr uint64_t kAlternateStack = 32 << 10;
 constexpr uint32_t kBudget = 64;          // woven calls that succeed in a row before others get their turn
 
 struct alignas(64) Worker {
   // carrier only
-  Coroutine* run_next = nullptr;   // made ready by the running one: goes first, inherits its time slice
+  Coroutine* run_next = nullptr;  // made ready by the running one: goes first, inherits its time slice
   Coroutine* head = nullptr;
   Coroutine* tail = nullptr;
-  uint32_t slice = 0;              // direct switches since the loop was passed
+  uint32_t slice = 0;  // direct switches since the loop was passed
   uint32_t index = 0;
   int epoll_fd = -1;
   int event_fd = -1;
-  uint64_t polled_at = 0;          // time stamp of the last look at the poller while others were ready
-  uint64_t ticks_seen = 0;         // monitor only: `switches` at its last look
-  uint32_t ticks_stuck = 0;        // monitor only
-  uint64_t cpu_when_stuck = 0;     // monitor only: the carrier's CPU time when it was first found without a switch
+  uint64_t polled_at = 0;       // time stamp of the last look at the poller while others were ready
+  uint64_t ticks_seen = 0;      // monitor only: `switches` at its last look
+  uint32_t ticks_stuck = 0;     // monitor only
+  uint64_t cpu_when_stuck = 0;  // monitor only: the carrier's CPU time when it was first found without a switch
   // carrier writes, all read
   std::atomic<uint32_t> length{0};
   std::atomic<uint64_t> switches{0};
@@ -60,11 +61,12 @@ struct alignas(64) Carrier {
   Worker* worker = nullptr;        // written under handoff_lock
   Coroutine* departed = nullptr;   // who was switched away from, until the next context has settled it
   uint8_t departed_how = 0;
-  Context loop;                    // its own stack and fs
-  std::atomic<uint32_t> wake{0};   // futex a spare carrier sleeps on
+  Context loop;                   // its own stack and fs
+  std::atomic<uint32_t> wake{0};  // futex a spare carrier sleeps on
   Coroutine* running = nullptr;
   Coroutine* pinned = nullptr;
-  Carrier* next = nullptr;         // list of spares, guarded by handoff_lock
+  Carrier* next = nullptr;  // list of spares, guarded by handoff_lock
+  void* alternate_stack = nullptr;  // of its kernel thread, for the report of an overflow; null: none
   int tid = 0;
   bool retired = false;
 };

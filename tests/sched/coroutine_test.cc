@@ -55,7 +55,8 @@ class CoroutineTest : public testing::Test {
   }
   // coroutine_gone counts after the joiner may have gone on.
   static void settle_counts() {
-    while (live_coroutines() || total(Metric::coroutines_created) != total(Metric::coroutines_finished)) sys::call(SYS_sched_yield);
+    while (live_coroutines() || total(Metric::coroutines_created) != total(Metric::coroutines_finished))
+      sys::call(SYS_sched_yield);
   }
 };
 
@@ -93,7 +94,8 @@ TEST_F(CoroutineTest, KeepsErrnoAndTlsOverSwitches) {
 TEST_F(CoroutineTest, HasATidAndAPthreadOfItsOwn) {
   unsigned long thread = start([](void*) -> void* {
     Coroutine* self = woven();
-    return (void*)(long)(pthread_self() == (pthread_t)self->tcb && coroutine_by_tid(self->tid) == self && self->tid > 1 << 22);
+    return (void*)(long)(pthread_self() == (pthread_t)self->tcb && coroutine_by_tid(self->tid) == self &&
+                         self->tid > 1 << 22);
   });
   EXPECT_EQ(end_of(thread), (void*)1);
   EXPECT_EQ(coroutine_of((unsigned long)pthread_self()), nullptr);
