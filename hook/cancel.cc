@@ -7,7 +7,8 @@
 // So glibc's pthread_cancel is called for every target, and the signal is sent to the carrier, whose tid glibc does not
 // know. What comes too late for the region is seen by the flag.
 //
-// An asynchronous cancel of a woven coroutine acts at its next hook: nothing interrupts running code without a signal.
+// An asynchronous cancel of a coroutine that computes comes as the kick of sched/signals.h, which acts wherever it finds
+// the program's own code.
 #include "hook/cancel.h"
 
 #include "hook/mutex.h"
@@ -113,7 +114,10 @@ WEFT_EXPORT int pthread_cancel(pthread_t thread) {
     if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS) cancellation_point(target);
   } else if (target != thread_state.identity && target->cancel_state == PTHREAD_CANCEL_ENABLE) {
     interrupt(&target->waiter);
-    if (in_native_call(target)) signal_carrier(target);
+    if (in_native_call(target))
+      signal_carrier(target);
+    else if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS)
+      signal_kick(target);
   }
   return 0;
 }

@@ -43,6 +43,7 @@ void real_resolve() {
   real_calls.pthread_create = (decltype(real_calls.pthread_create))found.pthread_create;
   real_calls.pthread_exit = (decltype(real_calls.pthread_exit))found.pthread_exit;
   real_calls.sigaction = (decltype(real_calls.sigaction))found.sigaction;
+  real_calls.cancel_now = cancel_now;
   real_resolved = true;
   resolving = false;
 }

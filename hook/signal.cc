@@ -263,8 +263,8 @@ WEFT_EXPORT sighandler_t sigset(int signal, sighandler_t handler) noexcept {
 }
 
 // The kernel's alternate stack of a carrier is weft's, for the report of an overflow; what the program sets for a
-// coroutine is kept, shown, and given to the kernel when the coroutine is pinned. A handler with SA_ONSTACK runs on the
-// carrier's meanwhile.
+// coroutine is kept, shown, and given to the kernel while a window is open and when the coroutine is pinned. So handlers
+// run on it, except those of an instruction's own fault, which run on the carrier's.
 WEFT_EXPORT int sigaltstack(const stack_t* stack, stack_t* old) noexcept {
   Coroutine* self = thread_state.identity;
   if (!self || self->pinned || thread_state.vfork_child) return real().sigaltstack(stack, old);
@@ -283,6 +283,7 @@ WEFT_EXPORT int sigaltstack(const stack_t* stack, stack_t* old) noexcept {
     self->alternate_stack = stack->ss_sp;
     self->alternate_size = flags == SS_DISABLE ? 0 : stack->ss_size;
     self->alternate_flags = stack->ss_flags & (int)kAutoDisarm;
+    if (self->window) signal_window_alternate(self);
   }
   if (old) *old = before;
   return 0;

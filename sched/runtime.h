@@ -27,6 +27,7 @@ struct RealCalls {
   int (*pthread_create)(unsigned long*, const void*, void* (*)(void*), void*);
   void (*pthread_exit)(void*);
   int (*sigaction)(int, const void*, void*);
+  void (*cancel_now)();  // hook/cancel.cc's: an asynchronous cancellation acts in the midst of a computation
 };
 extern RealCalls real_calls;
 

@@ -262,6 +262,8 @@ void signal_window_close(SignalWindow* window) {
   thread_state.woven = self;
 }
 
+void signal_window_alternate(Coroutine* self) { set_alternate_stack(self, self->alternate_size != 0); }
+
 void signal_window_forget() {
   Coroutine* self = thread_state.identity;
   if (self) self->window = nullptr;

@@ -38,6 +38,8 @@ struct SignalWindow {
 // The running coroutine's. Neither touches errno.
 void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region);
 void signal_window_close(SignalWindow* window);
+// The program has changed its alternate stack meanwhile.
+void signal_window_alternate(Coroutine* self);
 // Leaves it without going back to the carrier's mask: in a fork child.
 void signal_window_forget();
 // A longjmp to a frame whose stack pointer is `sp`, or the end of the thread (null): closes the window it leaves.
@@ -51,8 +53,11 @@ constexpr uint8_t kRestartingHandlerRan = 2;  // with it
 
 // Runs what is pending and not blocked. The coroutine's own thread, outside the runtime.
 void deliver_signals_now();
-// As that, from the handler of a kick, if what it interrupted is the program's own code.
+// As that, from the handler of a kick, if what it interrupted is the program's own code; also acts on an asynchronous
+// cancellation.
 void deliver_in_interrupted_code(void* context);
+// Makes the carrier of a running coroutine do so.
+void signal_kick(Coroutine* target);
 
 // Sends a signal as pthread_kill or pthread_sigqueue do: 0 or EAGAIN. Any thread; also from a signal handler.
 int signal_post(Coroutine* target, int signal, const siginfo_t& info);
