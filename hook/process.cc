@@ -11,6 +11,7 @@
 #include <alloca.h>
 #include <cstdarg>
 #include <cstring>
+#include <link.h>
 
 #include "hook/hook.h"
 #include "sched/log.h"
@@ -35,10 +36,55 @@ auto with_own_mask(Call call) {
   return result;
 }
 
+// Does this module leave `ptrace` to others? In a hash table of GNU's kind the undefined symbols come first, uncounted.
+int imports_ptrace(dl_phdr_info* module, size_t, void*) {
+  const ElfW(Dyn)* dynamic = nullptr;
+  for (int i = 0; i < module->dlpi_phnum; i++)
+    if (module->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      dynamic = (const ElfW(Dyn)*)(module->dlpi_addr + module->dlpi_phdr[i].p_vaddr);
+  const ElfW(Sym)* symbols = nullptr;
+  const char* names = nullptr;
+  const uint32_t *hash = nullptr, *gnu_hash = nullptr;
+  for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++) {
+    // ld.so has made addresses of what the file has as offsets, except where it may not write (the vDSO).
+    const char* at = (const char*)dynamic->d_un.d_ptr;
+    if ((ElfW(Addr))at < module->dlpi_addr) at += module->dlpi_addr;
+    if (dynamic->d_tag == DT_SYMTAB) symbols = (const ElfW(Sym)*)at;
+    if (dynamic->d_tag == DT_STRTAB) names = at;
+    if (dynamic->d_tag == DT_HASH) hash = (const uint32_t*)at;
+    if (dynamic->d_tag == DT_GNU_HASH) gnu_hash = (const uint32_t*)at;
+  }
+  if (!symbols || !names || (!hash && !gnu_hash)) return 0;
+  uint32_t count = gnu_hash ? gnu_hash[1] : hash[1];
+  for (uint32_t i = 1; i < count; i++)
+    if (symbols[i].st_shndx == SHN_UNDEF && strcmp(names + symbols[i].st_name, "ptrace") == 0) return 1;
+  return 0;
+}
+
+// A child that asks to be traced is traced by the kernel thread that forked it, which therefore has to stay the caller's.
+// Only a program that calls ptrace can mean that: in it a coroutine that forks is pinned.
+bool program_traces() {
+  struct Known {
+    unsigned long long modules;
+    bool traces;
+  };
+  static Known known;  // a race finds the same twice
+  unsigned long long modules = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* module, size_t, void* found) {
+        *(unsigned long long*)found = module->dlpi_adds;
+        return 1;
+      },
+      &modules);
+  if (modules != known.modules) known = {modules, dl_iterate_phdr(imports_ptrace, nullptr) != 0};
+  return known.traces;
+}
+
 // A call in which libc forks. It returns in both processes; which one this is, only the pid tells.
 template <class Call>
 auto forking(Call call) {
   if (thread_state.vfork_child) return call();
+  if (woven() && program_traces()) pin_current();
   Coroutine* self = woven();
   SignalWindow window;
   if (self) signal_window_open(&window, self, false);
@@ -112,6 +158,7 @@ WEFT_EXPORT int daemon(int no_chdir, int no_close) noexcept {
 extern "C" void weft_vfork_prepare() {
   if (thread_state.vfork_child++) return;
   real();  // the child must find the table resolved
+  if (woven() && program_traces()) pin_current();
   Coroutine* self = thread_state.woven;
   thread_state.parked_woven = self;
   thread_state.woven = nullptr;
