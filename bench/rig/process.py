@@ -21,6 +21,7 @@ from .mode import Native
 READY_SECONDS = 30
 STOP_SECONDS = 30
 LISTEN_STATE = '0A'  # of /proc/net/tcp
+ESTABLISHED_STATE = '01'
 
 
 class Trouble(Exception):
@@ -62,6 +63,18 @@ def listening(port):
                 if fields[3] == LISTEN_STATE and fields[1].endswith(wanted):
                     return True
     return False
+
+
+def all_read(port, count):
+    """Whether a server has accepted `count` connections on its port and read all that they sent so far."""
+    suffix = f':{port:04X}'
+    drained = 0
+    with open('/proc/net/tcp', encoding='ascii') as table:
+        for line in table:
+            fields = line.split()
+            if fields[1].endswith(suffix) and fields[3] == ESTABLISHED_STATE:
+                drained += fields[4].endswith(':00000000')
+    return drained >= count
 
 
 def stat_fields(pid):
@@ -112,6 +125,7 @@ class Sampler(threading.Thread):
         self.root = root
         self.threads = 0
         self.memory_kb = 0  # VmRSS and VmPTE together
+        self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.start()
 
@@ -119,16 +133,20 @@ class Sampler(threading.Thread):
         # Of this thread alone: among hundreds of busy threads it would get no turn to look. Refused to all but root.
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
-        while True:
-            threads = memory = 0
-            for pid in tree(self.root):
-                values = status(pid)
-                threads += values.get('Threads', 0)
-                memory += values.get('VmRSS', 0) + values.get('VmPTE', 0)
+        self.look()
+        while not self.stopping.wait(0.04):
+            self.look()
+
+    def look(self):
+        """One look; for a moment that must not be missed, any thread may ask for it."""
+        threads = memory = 0
+        for pid in tree(self.root):
+            values = status(pid)
+            threads += values.get('Threads', 0)
+            memory += values.get('VmRSS', 0) + values.get('VmPTE', 0)
+        with self.lock:
             self.threads = max(self.threads, threads)
             self.memory_kb = max(self.memory_kb, memory)
-            if self.stopping.wait(0.04):
-                return
 
     def stop(self):
         self.stopping.set()

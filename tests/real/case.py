@@ -126,7 +126,7 @@ def per_connection(test, start, drive, hold, streams=CONNECTIONS, pinned=0):
                 mode = test.woven(by='preload')
             with Site() as site:
                 server = start(site, mode)
-                sampler = Sampler(server.pid)
+                sampler = server.sampler = Sampler(server.pid)
                 try:
                     drive(site, server, full)
                 except OSError as error:
