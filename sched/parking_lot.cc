@@ -6,7 +6,8 @@
 //                     Each has a full barrier in between: the validation sees the change or the waker the waiter.
 //   unpark, timeout   The compare-exchange of wake() decides. A picked waiter whose wait had ended before is not
 //                     woken: the waker takes the next.
-//   unpark, owner     A node dies when its owner runs: it is copied, then unlinked, and woken after the lock.
+//   unpark, owner     A node dies when its owner runs: it is copied, then unlinked, and woken after the lock. A guest is
+//                     woken under it: its thread may end, and the waiter's memory go, once its node is out of the queue.
 //   requeue, owner    The key in the node names the bucket; whoever locked the wrong one looks again.
 //   signal handler    It may interrupt a guest that holds a bucket. `lot_depth` says so, and the handler's wake waits
 //                     for the end of the interrupted operation.
@@ -207,7 +208,7 @@ unsigned unpark(uint64_t key, unsigned limit, uint32_t tags) {
   while (woken < limit && candidates) {
     unsigned wanted = limit - woken < kPickAtOnce ? limit - woken : kPickAtOnce;
     if (candidates < wanted) wanted = candidates;
-    unsigned found = 0, left = 0;
+    unsigned found = 0, coroutines = 0, left = 0;
     bucket.lock.lock();
     for (WaitNode *node = bucket.queue.head, *next; node; node = next) {
       next = node->next;
@@ -217,11 +218,17 @@ unsigned unpark(uint64_t key, unsigned limit, uint32_t tags) {
         if (limit == 1) break;  // one at a time: how many remain need not be known
         continue;
       }
-      picked[found++] = {node->waiter, node->ticket};
+      found++;
+      Waiter* waiter = node->waiter;
+      uint64_t ticket = node->ticket;
       remove_locked(bucket, node);
+      if (waiter->coroutine)
+        picked[coroutines++] = {waiter, ticket};
+      else
+        woken += wake(waiter, ticket, Wake::unparked);
     }
     bucket.lock.unlock();
-    for (unsigned i = 0; i < found; i++) woken += wake(picked[i].waiter, picked[i].ticket, Wake::unparked);
+    for (unsigned i = 0; i < coroutines; i++) woken += wake(picked[i].waiter, picked[i].ticket, Wake::unparked);
     if (limit == 1)
       candidates = left ? ~0u : 0;
     else

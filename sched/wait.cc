@@ -17,13 +17,13 @@ constinit thread_local ThreadState thread_state = {};
 namespace {
 
 // The ticket's wait has ended with `word` before it: whoever waits has left its stack, or will see the reason when it does.
+// A kernel thread may have seen it by itself and be gone: of its waiter the address alone is used.
 void resume_owner(Waiter* waiter, uint64_t word) {
   if (!(word & Waiter::kSwitchedOut)) return;
-  Coroutine* coroutine = waiter->coroutine;
-  if (!coroutine || coroutine->pinned)
+  if (word & Waiter::kKernelThread)
     sys::futex_wake(&waiter->word, 1);
   else
-    make_ready(coroutine);
+    make_ready(waiter->coroutine);
 }
 
 }  // namespace
@@ -49,14 +49,18 @@ bool interrupt(Waiter* waiter) {
 
 Wake block_kernel_thread(Waiter* waiter, uint64_t deadline) {
   timespec until = to_timespec(deadline);
-  uint64_t word = waiter->word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel) | Waiter::kSwitchedOut;
+  constexpr uint64_t kSleeps = Waiter::kSwitchedOut | Waiter::kKernelThread;
+  uint64_t word = waiter->word.fetch_or(kSleeps, std::memory_order_acq_rel) | kSleeps;
+  const uint64_t ticket = word >> 8;
   while (!(word & Waiter::kReasonMask)) {
     long result = sys::futex_wait(&waiter->word, (uint32_t)word, deadline == kNever ? nullptr : &until);
     if (result == -ETIMEDOUT)
-      wake(waiter, word >> 8, Wake::timed_out);
+      wake(waiter, ticket, Wake::timed_out);
     else if (result == -EINTR && (word & Waiter::kInterruptible))
-      wake(waiter, word >> 8, Wake::interrupted);
+      wake(waiter, ticket, Wake::interrupted);
     word = waiter->word.load(std::memory_order_acquire);
+    // A signal handler has waited meanwhile, and this wait could no longer be ended: its caller looks again.
+    if (word >> 8 != ticket) return Wake::unparked;
   }
   return Wake(word & Waiter::kReasonMask);
 }

@@ -6,7 +6,7 @@
 //   WaitNode  a place in one queue (of a lock, of a descriptor); lives on the waiter's stack, is touched only under the
 //             queue's lock, and is out of every queue before the stack frame goes
 //
-// word: ticket << 8 | kSwitchedOut | reason. Wakers (unpark, timer, signal) race by compare-exchange from reason 0; one wins,
+// word: ticket << 8 | flags | reason. Wakers (unpark, timer, signal) race by compare-exchange from reason 0; one wins,
 // and it alone makes the coroutine ready. A coroutine may be woken before it has left its stack: whoever runs next on the
 // carrier sets kSwitchedOut, and the later of the two makes it ready.
 #pragma once
@@ -31,9 +31,10 @@ struct Waiter {
   static constexpr uint64_t kReasonMask = 0x0f;
   static constexpr uint64_t kSwitchedOut = 0x10;
   static constexpr uint64_t kInterruptible = 0x20;
+  static constexpr uint64_t kKernelThread = 0x40;  // with kSwitchedOut: sleeps on the low half of word
 
   std::atomic<uint64_t> word{0};
-  Coroutine* coroutine = nullptr;  // null: a kernel thread that sleeps on the low half of word
+  Coroutine* coroutine = nullptr;  // null: a guest's, whose memory may go with its thread
 
   // A new wait; nobody can end it before the ticket is in a queue. Own thread only.
   uint64_t begin(bool interruptible) {

@@ -262,14 +262,10 @@ void ask_for_work(Worker* worker) {
 }
 
 void sleep_in_poller(Worker* worker) {
-  ask_for_work(worker);
   idle_workers.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
-  if (worker->inbox.load()) {
-    if (worker->sleeping.exchange(0)) idle_workers.fetch_sub(1, std::memory_order_relaxed);
-    return;
-  }
-  poller_poll(worker, worker->timers.earliest());
+  ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
+  if (!worker->inbox.load()) poller_poll(worker, worker->timers.earliest());
   if (worker->sleeping.exchange(0)) idle_workers.fetch_sub(1, std::memory_order_relaxed);
   monitor_worker_woke();
 }
