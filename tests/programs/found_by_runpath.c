@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+// What loading_module.c finds.
+int value(void) { return 42; }
