@@ -38,7 +38,6 @@ long weave_read_all(Coroutine* self, int fd, Descriptor* d, size_t total, Attemp
           pass_on(waiting.d, Direction::read);
           break;
         }
-        if (short_read_drains(waiting.d)) mark_drained(waiting.d, Direction::read, seen);
         continue;
       }
       if (result != -EAGAIN) break;

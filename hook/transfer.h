@@ -94,7 +94,7 @@ long weave_read(Coroutine* self, int fd, Descriptor* d, size_t room, Attempt att
     long waited = waiting.wait(Direction::read, seen);
     if (waited == 0) continue;
     result = waited;
-    // The one who was picked and gave up meanwhile looks once more.
+    // As the kernel does: what came with the timeout is taken. (A write is not tried again.)
     if (waited == -EAGAIN) result = attempt(waiting.fd);
     break;
   }
@@ -118,23 +118,19 @@ long weave_write(Coroutine* self, int fd, Descriptor* d, size_t total, bool mess
       result = attempt(waiting.fd, done);
       if (result >= 0) {
         done += (size_t)result;
-        if (message || done >= total) {
+        if (message || done >= total || !result) {
           pass_on(waiting.d, Direction::write);
           break;
         }
-        if (kind_of(waiting.d) != DescriptorKind::stream) continue;
-      } else if (result != -EAGAIN) {
-        break;
+        continue;
       }
-      // TCP sends less only when its buffer is full, and has then asked for an edge.
+      if (result != -EAGAIN) break;
       mark_drained(waiting.d, Direction::write, seen);
       if (has(waiting.d, Descriptor::kNonblocking)) break;
     }
     long waited = waiting.wait(Direction::write, seen);
     if (waited == 0) continue;
     result = waited;
-    if (waited == -EAGAIN && !done) result = attempt(waiting.fd, done);
-    if (waited == -EAGAIN && result > 0) done += (size_t)result;
     break;
   }
   waiting.end();
