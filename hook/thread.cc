@@ -149,10 +149,31 @@ int join_thread(pthread_t thread, void** result, const TimeLimit& limit, Native 
   return join_coroutine(target, result, join_deadline(limit));
 }
 
-int create_c11(thrd_t* thread, thrd_start_t start, void* argument) {
-  SpawnAttributes attributes;
-  attributes.c11 = true;
-  return spawn(thread, (void* (*)(void*))(void*)start, argument, attributes);
+// The program has changed what threads without attributes get.
+std::atomic<bool> defaults_changed{false};
+
+// `create` makes a kernel thread of a start routine and its argument.
+template <class Result, class Create>
+int make_thread(pthread_t* thread, const pthread_attr_t* attributes, Result (*start)(void*), void* argument,
+                Create create) {
+  auto* routine = (void* (*)(void*))(void*)start;
+  if (needs_kernel_thread(attributes, routine)) return create_kernel_thread(start, argument, create);
+  SpawnAttributes wanted;
+  wanted.c11 = sizeof(Result) != sizeof(void*);
+  uint64_t mask;
+  if (attributes)
+    if (int error = read_attributes(attributes, &wanted, &mask)) return error;
+  return spawn(thread, routine, argument, wanted);
+}
+
+template <class Result, class Create>
+int make_default_thread(pthread_t* thread, Result (*start)(void*), void* argument, Create create) {
+  pthread_attr_t defaults;
+  if (!defaults_changed.load(std::memory_order_relaxed) || pthread_getattr_default_np(&defaults))
+    return make_thread(thread, nullptr, start, argument, create);
+  int error = make_thread(thread, &defaults, start, argument, create);
+  pthread_attr_destroy(&defaults);
+  return error;
 }
 
 [[noreturn]] void exit_thread(void* value) {
@@ -175,23 +196,25 @@ using namespace weft;
 WEFT_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                                void* argument) noexcept {
   if (thread_state.vfork_child || !runtime_start()) return real().pthread_create(thread, attributes, start, argument);
-  if (needs_kernel_thread(attributes, start))
-    return create_kernel_thread(start, argument, [&](void* (*run)(void*), void* given) {
-      return real().pthread_create(thread, attributes, run, given);
-    });
-  SpawnAttributes wanted;
-  uint64_t mask;
-  if (attributes)
-    if (int error = read_attributes(attributes, &wanted, &mask)) return error;
-  return spawn(thread, start, argument, wanted);
+  auto create = [&](void* (*run)(void*), void* given) { return real().pthread_create(thread, attributes, run, given); };
+  return attributes ? make_thread(thread, attributes, start, argument, create)
+                    : make_default_thread(thread, start, argument, create);
+}
+
+WEFT_EXPORT int pthread_setattr_default_np(const pthread_attr_t* attributes) noexcept {
+  defaults_changed.store(true, std::memory_order_relaxed);
+  return real().pthread_setattr_default_np(attributes);
 }
 
 WEFT_EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
   if (thread_state.vfork_child || !runtime_start()) return real().thrd_create(thread, start, argument);
-  if (needs_kernel_thread(nullptr, (void* (*)(void*))(void*)start))
-    return create_kernel_thread(start, argument,
-                                [&](thrd_start_t run, void* given) { return real().thrd_create(thread, run, given); });
-  return c11_result(create_c11(thread, start, argument));
+  // Already a result of C11's where the real call was made.
+  bool native = false;
+  int result = make_default_thread(thread, start, argument, [&](thrd_start_t run, void* given) {
+    native = true;
+    return real().thrd_create(thread, run, given);
+  });
+  return native ? result : c11_result(result);
 }
 
 WEFT_EXPORT int pthread_join(pthread_t thread, void** result) {
