@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signals of coroutines: what pthread_kill queues for one, and how handlers come to run in it.
 //
-//   mask      each coroutine's own, in signal_mask. Carriers block everything asynchronous, so changing it is no system
-//   call queue     signals sent to a coroutine wait in it; whoever sends one ends an interruptible wait, or kicks the
-//   carrier window    a stretch in which the coroutine's mask is the kernel's and its calls are native: the queue is
-//   handed to its kernel
-//             thread and the kernel delivers, with its own semantics (sa_mask, SA_RESETHAND, SA_RESTART, default
-//             actions). A window is opened to deliver, around lasting blocking calls, and around fork and exec, whose
+//   mask      each coroutine's own, in signal_mask. Carriers block everything asynchronous, so changing it is no
+//             system call
+//   queue     signals sent to a coroutine wait in it; whoever sends one ends an interruptible wait, or kicks the
+//             carrier
+//   window    a stretch in which the coroutine's mask is the kernel's and its calls are native: the queue is handed to
+//             its kernel thread and the kernel delivers, with its own semantics (sa_mask, SA_RESETHAND, SA_RESTART,
+//             default actions). Opened to deliver, around lasting blocking calls, and around fork and exec, whose
 //             child inherits the mask
 //   kick      signal 32 with a mark: the handler opens a window in the midst of a computation. Not in weft's own code,
-//   where locks may
-//             be held: then the next cancellation point or the monitor's next look does it
+//             where locks may be held: then the next cancellation point or the monitor's next look does it
 //   relay     a kernel thread for process-directed signals that main blocks and some coroutine does not; made when
-//   there is one
+//             there is one
 //
 // While a window is open woven() is null: handlers run as a kernel thread would run them, and the coroutine cannot
 // change carriers under a signal frame, whose return restores a kernel thread's mask. A handler that leaves by longjmp
