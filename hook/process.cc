@@ -17,6 +17,7 @@
 #include "sched/log.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
+#include "sched/tls_block.h"
 
 namespace weft {
 
@@ -69,15 +70,24 @@ bool program_traces() {
     bool traces;
   };
   static Known known;  // a race finds the same twice
-  unsigned long long modules = 0;
-  dl_iterate_phdr(
-      [](dl_phdr_info* module, size_t, void* found) {
-        *(unsigned long long*)found = module->dlpi_adds;
-        return 1;
-      },
-      &modules);
-  if (modules != known.modules) known = {modules, dl_iterate_phdr(imports_ptrace, nullptr) != 0};
-  return known.traces;
+  constexpr int kTries = 1000;  // others fork meanwhile
+  unsigned long long modules = known.modules;
+  int traces = 1;
+  for (int i = 0; i < kTries; i++) {
+    bool seen = modules_walk(
+        [](dl_phdr_info* module, size_t, void* found) {
+          *(unsigned long long*)found = module->dlpi_adds;
+          return 1;
+        },
+        &modules);
+    if (modules == known.modules && (seen || modules)) return known.traces;
+    if (seen && modules_walk(imports_ptrace, nullptr, &traces)) {
+      known = {modules, traces != 0};
+      return known.traces;
+    }
+    sys::call(SYS_sched_yield);
+  }
+  return true;  // to be pinned is never wrong
 }
 
 // A call in which libc forks. It returns in both processes; which one this is, only the pid tells.

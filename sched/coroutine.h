@@ -105,6 +105,7 @@ struct Coroutine {
   char* saved_low;  // stack_low, stack_size of the block while a supplied stack is used
   uint64_t saved_size;
 
+  bool tls_is_stale;    // modules loaded since may have left something in the block
   bool has_block;       // a TLS block and stack are there, from an earlier coroutine of this slot
   uint32_t slot;        // its place in the table
   uint32_t generation;  // coroutines that have had this slot

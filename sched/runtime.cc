@@ -202,13 +202,9 @@ bool runtime_start() {
   return start_locked();
 }
 
-void runtime_before_fork() {
-  if (Coroutine* self = woven()) enter(self);
-}
+void runtime_before_fork() { modules_before_fork(); }
 
-void runtime_after_fork_parent() {
-  if (Coroutine* self = woven()) leave(self);
-}
+void runtime_after_fork_parent() { modules_after_fork(); }
 
 void runtime_after_fork_child() {
   Phase before = phase.load(std::memory_order_relaxed);
@@ -219,13 +215,13 @@ void runtime_after_fork_child() {
   thread_state.resolver_depth = 0;
   start_lock.reset();
   metrics_reset();
+  tls_block_reset();
   if (before != Phase::running) return;
   phase.store(Phase::none, std::memory_order_relaxed);
   poller_reset();
   workers_reset();
   coroutines_reset();
   stack_reset();
-  tls_block_reset();
   parking_lot_reset();
   regions_reset();
   signals_reset();

@@ -81,7 +81,9 @@ Module modules[kMaxModules];
 unsigned module_count;
 bool dynamic_modules;  // some module's TLS is allocated at first use
 unsigned long long modules_adds = ~0ull;
-Lock modules_lock;  // guards the list
+Lock modules_lock;  // guards the list, and is held while ld.so's is
+std::atomic<uint32_t> forks_going{0};
+bool mould_counted;  // by glibc, as a thread that lives
 
 template <class T>
 bool find(T& slot, const char* name) {
@@ -167,6 +169,7 @@ bool harvest_mould(const char** why) {
   if (error) return false;
   while (!__atomic_load_n(&harvest.published, __ATOMIC_ACQUIRE)) sys::futex_wait(&harvest.published, 0);
   count(Metric::blocks_harvested);
+  mould_counted = true;
 
   *why = "glibc's thread control block is not laid out as expected";
   self_pointer_count = 0;
@@ -317,7 +320,9 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
   coroutine->context = {frame, tcb};
 }
 
-void tls_block_started(Coroutine*) {
+void tls_block_started(Coroutine* coroutine) {
+  if (coroutine->tls_is_stale) [[unlikely]]
+    tls_block_reset_modules(coroutine);
   uselocale(LC_GLOBAL_LOCALE);
   glibc.ctype_init();
   errno = 0;
@@ -348,14 +353,17 @@ void tls_block_run_destructors() {
   }
 }
 
-void tls_block_reset_modules(Coroutine*) {
-  unsigned long long adds = 0;
-  dl_iterate_phdr(first_module, &adds);
-  if (adds != modules_adds || dynamic_modules) {
-    Locked locked(modules_lock);
-    module_count = 0;
-    dynamic_modules = false;
-    dl_iterate_phdr(module_found, (void*)1);
+void tls_block_reset_modules(Coroutine* coroutine) {
+  Locked locked(modules_lock);
+  coroutine->tls_is_stale = forks_going.load() != 0;  // as far as is known, and once more before it is used again
+  if (!coroutine->tls_is_stale) {
+    unsigned long long adds = 0;
+    dl_iterate_phdr(first_module, &adds);
+    if (adds != modules_adds || dynamic_modules) {
+      module_count = 0;
+      dynamic_modules = false;
+      dl_iterate_phdr(module_found, (void*)1);
+    }
   }
   auto* tp = (char*)__builtin_thread_pointer();
   for (unsigned i = 0; i < module_count; i++) {
@@ -401,8 +409,31 @@ const int* tls_block_tid_of(const void* thread_pointer) {
 
 unsigned glibc_thread_count() { return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) : 0; }
 
+bool modules_walk(int (*visit)(dl_phdr_info*, size_t, void*), void* argument, int* result) {
+  Locked locked(modules_lock);
+  if (forks_going.load()) return false;
+  int last = dl_iterate_phdr(visit, argument);
+  if (result) *result = last;
+  return true;
+}
+
+// Not by keeping the lock over the fork: a handler of pthread_atfork may wait for the end of a thread.
+void modules_before_fork() {
+  forks_going.fetch_add(1);
+  Locked walk_that_goes_on(modules_lock);
+}
+
+void modules_after_fork() { forks_going.fetch_sub(1); }
+
+void tls_block_give_up() {
+  if (mould_counted && glibc.threads) __atomic_fetch_sub(const_cast<int*>(glibc.threads), 1, __ATOMIC_RELEASE);
+  mould_counted = false;
+}
+
 void tls_block_reset() {
   modules_lock.reset();
+  forks_going.store(0);
+  mould_counted = false;  // the child's glibc has counted anew
   modules_adds = ~0ull;
 }
 

@@ -8,7 +8,10 @@
 // Where a self-test finds glibc not as expected, blocks are harvested one by one; where that fails too, threads stay native.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+struct dl_phdr_info;
 
 namespace weft {
 
@@ -33,6 +36,15 @@ void tls_block_reset_modules(Coroutine* coroutine);
 const int* tls_block_tid_of(const void* thread_pointer);
 // The threads glibc believes in: kernel threads and the mould.
 unsigned glibc_thread_count();
+
+// dl_iterate_phdr for the runtime and the hooks. A fork child has ld.so's lock as it was, held for ever if another thread was in such a
+// walk, so there is none while a process forks: false then, and nothing has been visited.
+bool modules_walk(int (*visit)(dl_phdr_info*, size_t, void*), void* argument, int* result = nullptr);
+// Around the real fork, in the forking thread.
+void modules_before_fork();
+void modules_after_fork();  // in the parent
+// Threads stay native: glibc shall not count the mould among them.
+void tls_block_give_up();
 void tls_block_reset();  // fork child
 
 // The self-test's body, run by weft_coroutine_main when it gets no coroutine.
