@@ -169,6 +169,8 @@ long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
     bool ends;
     FdWake wake = wait_with_mask(polling, waits, looked_at, &rescued, &ends);
     looked_at |= rescued;
+    // An edge since it parked: woken twice, and nothing was lost. Looked at before the counters are taken anew.
+    if (rescued && events_moved(polling)) rescued = false;
     if (ends) return -EINTR;
     if (!waits) return 0;
     if (wake == FdWake::timed_out) return look();

@@ -56,6 +56,7 @@ constexpr uint32_t kWorkerEvent = ~0u;     // in place of a descriptor: the work
 constexpr int kHighestInternal = 1 << 16;  // the kernel's table grows to the highest number, and fork copies it
 constexpr uint64_t kRoomAboveLimit = 512;
 constexpr unsigned kEventsAtOnce = 256;
+constexpr int kSettleNaps = 50;  // of a millisecond each
 
 std::atomic<int> lowest_internal{kMaxDescriptors};
 std::atomic<int> highest_internal{-1};
@@ -192,13 +193,10 @@ unsigned handle_event(uint64_t data, uint32_t events) {
   return woken;
 }
 
-// Takes the events that wait in a worker's epoll. Any thread.
-void harvest(Worker* worker) {
-  epoll_event events[kEventsAtOnce];
-  int epoll_fd = __atomic_load_n(&worker->epoll_fd, __ATOMIC_RELAXED);
-  long found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce, 0, 0, 0);
-  for (long i = 0; i < found; i++)
-    if ((uint32_t)events[i].data.u64 != kWorkerEvent) handle_event(events[i].data.u64, events[i].events);
+// Has the worker looked into its epoll from beginning to end since `begun` was its count of looks? Events that it took out before may
+// still be in its hands: a carrier that waits for a CPU can hold a whole batch.
+bool looked_since(const Worker* worker, uint32_t begun) {
+  return (int32_t)(worker->looks_done.load(std::memory_order_acquire) - begun) > 0;
 }
 
 bool must_act(const Coroutine* self) {
@@ -503,13 +501,23 @@ void note_known_fd(int fd) {
   if (fd > highest_known.load(std::memory_order_relaxed)) raise_to(highest_known, fd);
 }
 
-void poller_harvest(int fd) {
+void poller_settle(int fd) {
   Descriptor* d = descriptor(fd);
-  if (!d) return;
+  Coroutine* self = woven();
+  if (!d || !self) return;
   d->lock.lock();
   Worker* home = d->poller ? worker_at(d->poller - 1u) : nullptr;
   d->lock.unlock();
-  if (home) harvest(home);
+  if (!home) return;
+  uint32_t begun = home->looks_begun.load(std::memory_order_acquire);
+  for (int i = 0; i < kSettleNaps && !looked_since(home, begun); i++) {
+    worker_wake(home);
+    enter(self);
+    uint64_t ticket = self->waiter.begin(false);
+    self->wait_kind.store((uint8_t)WaitKind::sleep, std::memory_order_relaxed);
+    block_coroutine(self, ticket, deadline_in(1'000'000));
+    leave(self);
+  }
 }
 
 // ---- for worker and monitor
@@ -536,6 +544,8 @@ int poller_open(Worker* worker) {
 unsigned poller_poll(Worker* worker, uint64_t deadline) {
   epoll_event events[kEventsAtOnce];
   count(worker->metrics, Metric::polls);
+  uint32_t look = worker->looks_begun.load(std::memory_order_relaxed) + 1;
+  worker->looks_begun.store(look, std::memory_order_release);
   int epoll_fd = __atomic_load_n(&worker->epoll_fd, __ATOMIC_RELAXED);
   uint64_t now = deadline && deadline != kNever ? now_ns() : 0;
   long found = -ENOSYS;
@@ -552,6 +562,7 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
   unsigned woken = 0;
   for (long i = 0; i < found; i++)
     if ((uint32_t)events[i].data.u64 != kWorkerEvent) woken += handle_event(events[i].data.u64, events[i].events);
+  worker->looks_done.store(look, std::memory_order_release);
   return woken;
 }
 
@@ -566,6 +577,8 @@ struct Suspect {
   uint64_t ticket;
   int fd;
   Direction direction;
+  Worker* home;    // whose epoll has the descriptor
+  uint32_t looks;  // home's, when the descriptor was found ready
 };
 
 // Monitor only.
@@ -625,18 +638,27 @@ void rescue(const Suspect& suspect) {
 
 // A wait is looked at once. Found ready, it is left alone until the next call: the event may just be on its way.
 void poller_rescue(uint64_t now) {
-  // Where a worker has not looked into its epoll for long, its waiters are late, not lost.
-  if (suspect_count)
-    for (unsigned i = 0; i < worker_count(); i++) harvest(worker_at(i));
-  unsigned confirmed = 0;
-  for (unsigned i = 0; i < suspect_count; i++)
-    if (ticket_of_wait(suspects[i].coroutine) == suspects[i].ticket) suspects[confirmed++] = suspects[i];
+  // A wait is lost when its worker has had a whole look since the descriptor was ready, and the wait goes on.
+  unsigned confirmed = 0, late = 0;
+  Suspect still_late[kLooksAtOnce / 4];
+  for (unsigned i = 0; i < suspect_count; i++) {
+    const Suspect& suspect = suspects[i];
+    if (ticket_of_wait(suspect.coroutine) != suspect.ticket) continue;
+    if (!suspect.home || looked_since(suspect.home, suspect.looks)) {
+      suspects[confirmed++] = suspect;
+    } else if (late < kLooksAtOnce / 4) {
+      worker_wake(suspect.home);
+      still_late[late++] = suspect;
+    } else {
+      suspect.coroutine->rescued = false;  // another time
+    }
+  }
   suspect_count = confirmed;
   if (confirmed) {
     keep_ready_suspects();
     for (unsigned i = 0; i < suspect_count; i++) rescue(suspects[i]);
-    suspect_count = 0;
   }
+  for (suspect_count = 0; suspect_count < late; suspect_count++) suspects[suspect_count] = still_late[suspect_count];
   uint32_t slots = coroutine_slots();
   uint32_t looked = slots < kSlotsAtOnce ? slots : kSlotsAtOnce;
   for (; looked && suspect_count < kLooksAtOnce; looked--) {
@@ -651,10 +673,19 @@ void poller_rescue(uint64_t now) {
     if (kind == WaitKind::poll)
       wake(&coroutine->waiter, ticket, Wake::unparked);  // it looks for itself
     else
-      suspects[suspect_count++] = {coroutine, ticket, coroutine->wait_fd,
-                                   kind == WaitKind::fd_read ? Direction::read : Direction::write};
+      suspects[suspect_count++] = {
+          coroutine, ticket, coroutine->wait_fd, kind == WaitKind::fd_read ? Direction::read : Direction::write,
+          nullptr,   0};
   }
   keep_ready_suspects();
+  for (unsigned i = 0; i < suspect_count; i++) {
+    if (suspects[i].home) continue;
+    Descriptor* d = descriptor(suspects[i].fd);
+    unsigned poller = d ? __atomic_load_n(&d->poller, __ATOMIC_RELAXED) : 0;
+    if (!poller) continue;
+    suspects[i].home = worker_at(poller - 1u);
+    suspects[i].looks = suspects[i].home->looks_begun.load(std::memory_order_acquire);
+  }
 }
 
 // The child has the forking thread alone and, in its copy of the descriptor table, all of the parent's pollers.

@@ -141,8 +141,8 @@ struct PollWait {
 // this one was.
 FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued);
 
-// Takes the events that wait for this descriptor's worker, whoever has it. Any thread outside the runtime.
-void poller_harvest(int fd);
+// Waits until the worker whose epoll has this descriptor has looked into it once more, and acted on what it found.
+void poller_settle(int fd);
 
 bool is_internal_fd(int fd);        // weft's own: close loops leave it be
 int next_internal_fd(int from);     // lowest internal descriptor >= from, or -1

@@ -303,6 +303,8 @@ Worker* worker_at(unsigned index) { return &workers[index]; }
 unsigned worker_count() { return workers_used; }
 void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
 
+void worker_wake(Worker* worker) { kick(worker); }
+
 bool donate(Worker* worker) {
   uint32_t thief = worker->thief.exchange(0, std::memory_order_relaxed);
   if (!thief || !worker->head) return false;

@@ -26,7 +26,7 @@ namespace weft {
 constexpr unsigned kMaxWorkers = 256;
 constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes through its loop: inbox, timers, poller
 constexpr uint64_t kAlternateStack = 32 << 10;
-constexpr uint32_t kBudget = 64;          // woven calls that succeed in a row before others get their turn
+constexpr uint32_t kBudget = 64;  // woven calls that succeed in a row before others get their turn
 
 struct alignas(64) Worker {
   // carrier only
@@ -44,6 +44,8 @@ struct alignas(64) Worker {
   // carrier writes, all read
   std::atomic<uint32_t> length{0};
   std::atomic<uint64_t> switches{0};
+  std::atomic<uint32_t> looks_begun{0};  // into its epoll
+  std::atomic<uint32_t> looks_done{0};   // number of the last one whose events have all been acted on
   Metrics metrics;
 
   // all
@@ -65,7 +67,7 @@ struct alignas(64) Carrier {
   std::atomic<uint32_t> wake{0};  // futex a spare carrier sleeps on
   Coroutine* running = nullptr;
   Coroutine* pinned = nullptr;
-  Carrier* next = nullptr;  // list of spares, guarded by handoff_lock
+  Carrier* next = nullptr;          // list of spares, guarded by handoff_lock
   void* alternate_stack = nullptr;  // of its kernel thread, for the report of an overflow; null: none
   int tid = 0;
   bool retired = false;
@@ -135,6 +137,7 @@ void pin_current();
 
 Worker* worker_at(unsigned index);
 unsigned worker_count();
-bool donate(Worker* worker);  // half its queue to the worker named in `thief`
+void worker_wake(Worker* worker);  // if it sleeps in its poller, it looks again
+bool donate(Worker* worker);       // half its queue to the worker named in `thief`
 
 }  // namespace weft
