@@ -2,6 +2,7 @@
 // The table of coroutines, their pool, and the life of one from spawn to release.
 #include "sched/coroutine.h"
 
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -36,27 +37,31 @@ std::atomic<uint32_t> slots{0};
 std::atomic<uint32_t> live{0};
 std::atomic<uint32_t> last_id{0};
 
-// Pooled coroutines by stack size, last in first out: their upper pages are warm.
+// Pooled coroutines by stack size and guard, last in first out: their upper pages are warm. A program may ask for any number of different
+// sizes: those beyond the table are rounded up to powers of two, so that their blocks too are found again.
 struct Pool {
   uint64_t size = 0;
+  uint64_t guard = 0;
   Coroutine* first = nullptr;
 };
 constexpr unsigned kPools = 32;
+constexpr unsigned kPowers = 36;  // from a page up
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kLargest = kPage << (kPowers - 1);  // stack or guard
 Pool pools[kPools];
+Coroutine* rounded_pools[kPowers][kPowers];
 Lock pool_lock;  // guards the pools and the growth of the table
 
-constexpr uint64_t kPage = 4096;
 uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 
-Pool* pool_locked(uint64_t size) {
+// Where blocks of this kind are kept. Null: nowhere, they have to be rounded up.
+Coroutine** pool_locked(uint64_t size, uint64_t guard) {
   for (Pool& pool : pools) {
-    if (pool.size == size) return &pool;
-    if (!pool.size) {
-      pool.size = size;
-      return &pool;
-    }
+    if (!pool.size) pool = {size, guard, nullptr};
+    if (pool.size == size && pool.guard == guard) return &pool.first;
   }
-  return nullptr;  // more sizes than pools: blocks of this one are not kept warm
+  if (!std::has_single_bit(size) || !std::has_single_bit(guard)) return nullptr;
+  return &rounded_pools[std::countr_zero(size / kPage)][std::countr_zero(guard / kPage)];
 }
 
 Coroutine* new_slot_locked() {
@@ -80,10 +85,15 @@ Coroutine* new_slot_locked() {
 Coroutine* obtain(uint64_t size, uint64_t guard) {
   Coroutine* coroutine = nullptr;
   pool_lock.lock();
-  Pool* pool = pool_locked(size);
-  if (pool && pool->first) {
-    coroutine = pool->first;
-    pool->first = coroutine->next;
+  Coroutine** pool = pool_locked(size, guard);
+  if (!pool) {
+    size = std::bit_ceil(size);
+    guard = std::bit_ceil(guard);
+    pool = pool_locked(size, guard);
+  }
+  if (*pool) {
+    coroutine = *pool;
+    *pool = coroutine->next;
   } else {
     coroutine = new_slot_locked();
   }
@@ -107,10 +117,8 @@ Coroutine* obtain(uint64_t size, uint64_t guard) {
   if (!complete || tls_block_make(coroutine, coroutine->saved_low, coroutine->saved_size)) {
     // The slot waits in the pool for better times.
     Locked locked(pool_lock);
-    if (pool) {
-      coroutine->next = pool->first;
-      pool->first = coroutine;
-    }
+    coroutine->next = *pool;
+    *pool = coroutine;
     return nullptr;
   }
   coroutine->has_block = true;
@@ -162,6 +170,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
     }
   }
   if (attributes.stack) size = 16 << 10;  // the TLS block alone lives there
+  if (size > kLargest || attributes.guard_size > kLargest) return EAGAIN;
   size = round_up(size, kPage);
   if (size < 64 << 10) size += kHookRoom;
   uint64_t guard = round_up(attributes.guard_size, kPage);
@@ -289,15 +298,16 @@ int detach(Coroutine* target) {
 void release(Coroutine* coroutine) {
   Locked locked(pool_lock);
   coroutine->state.store(State::free, std::memory_order_relaxed);
-  if (Pool* pool = pool_locked(coroutine->saved_size)) {
-    coroutine->next = pool->first;
-    pool->first = coroutine;
-  }
+  Coroutine** pool = pool_locked(coroutine->saved_size, coroutine->guard_size);
+  coroutine->next = *pool;
+  *pool = coroutine;
 }
 
 void coroutines_reset() {
   pool_lock.reset();
   for (Pool& pool : pools) pool = {};
+  for (auto& row : rounded_pools)
+    for (Coroutine*& first : row) first = nullptr;
   for (Coroutine*& chunk : chunks) chunk = nullptr;
   slots.store(0);
   live.store(0);

@@ -40,9 +40,8 @@ bool readable(const char* address) {
   return ok;
 }
 
-bool grow_locked(Slabs& slab) {
+bool grow_locked(Slabs& slab, uint64_t wanted) {
   uint64_t largest = kLargestSlab / slab.pitch;
-  uint64_t wanted = slab.stacks ? slab.stacks * 2 : 16;
   if (wanted > largest) wanted = largest ? largest : 1;
   for (; wanted; wanted /= 2) {
     void* memory = sys::mmap(nullptr, wanted * slab.pitch, PROT_READ | PROT_WRITE,
@@ -93,8 +92,11 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
       slab = &candidate;
       break;
     }
-  if (slab) slab->pitch = pitch;
-  if (!slab || (slab->left < pitch && !grow_locked(*slab))) {
+  Slabs alone = {pitch, nullptr, 0, 0};  // one mapping a stack, when there are too many pitches
+  uint64_t wanted = !slab ? 1 : slab->stacks ? slab->stacks * 2 : 16;
+  if (!slab) slab = &alone;
+  slab->pitch = pitch;
+  if (slab->left < pitch && !grow_locked(*slab, wanted)) {
     lock.unlock();
     return false;
   }
@@ -102,7 +104,16 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
   slab->next += pitch;
   slab->left -= pitch;
   lock.unlock();
-  if (!install_guard(bottom, guard)) return false;
+  if (!install_guard(bottom, guard)) {
+    Locked locked(lock);
+    if (slab == &alone) {
+      sys::munmap(bottom, pitch);
+    } else if (slab->next == bottom + pitch) {
+      slab->next = bottom;
+      slab->left += pitch;
+    }
+    return false;
+  }
   stack->low = bottom + guard;
   stack->size = size;
   return true;
@@ -112,6 +123,10 @@ void stack_trim(char* low, uint64_t size, uint64_t keep) {
   if (size > keep) sys::madvise(low, (size - keep) & ~(kPage - 1), MADV_DONTNEED);
 }
 
-void stack_reset() { lock.reset(); }
+// The forking moment may have found a slab half changed. The child makes its own.
+void stack_reset() {
+  lock.reset();
+  for (Slabs& slab : slabs) slab = {};
+}
 
 }  // namespace weft

@@ -88,6 +88,13 @@ void TimerHeap::remove(Timer* timer) {
   if (timer->heap == this) remove_locked(timer);
 }
 
+void TimerHeap::reset() {
+  if (!lock_.try_lock()) slots_ = nullptr, capacity_ = 0;  // another thread was about to change them
+  lock_.reset();
+  size_ = 0;
+  earliest_.store(kNever, std::memory_order_relaxed);
+}
+
 unsigned TimerHeap::fire(uint64_t now) {
   struct Due {
     Waiter* waiter;

@@ -33,11 +33,7 @@ class TimerHeap {
   // Wakes everyone whose deadline is not after `now`; returns how many.
   unsigned fire(uint64_t now);
   uint64_t earliest() const { return earliest_.load(std::memory_order_relaxed); }
-  void reset() {
-    lock_.reset();
-    size_ = 0;
-    earliest_.store(kNever, std::memory_order_relaxed);
-  }
+  void reset();  // fork child
 
  private:
   bool grow_locked();
