@@ -25,6 +25,16 @@ constexpr int kSpecial = 0xf0;  // robust, priority inheriting, priority protect
 
 constexpr int kSpins = 50;
 
+// Waiters that were woken this often and each time found the mutex taken again. While there is one, who unlocks gives way: on one
+// worker a holder that yields only inside its critical section would otherwise keep the mutex for ever.
+constexpr int kStarving = 4;
+constexpr unsigned kStarvingSlots = 256;
+std::atomic<uint32_t> starving[kStarvingSlots];
+
+std::atomic<uint32_t>& starving_for(const pthread_mutex_t* mutex) {
+  return starving[((uintptr_t)mutex >> 4) % kStarvingSlots];
+}
+
 int kind_of(const pthread_mutex_t* mutex) { return __atomic_load_n(&mutex->__data.__kind, __ATOMIC_RELAXED); }
 
 bool is_locked(const void* mutex) {
@@ -63,6 +73,11 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
     }
   }
   uint64_t deadline = limit.deadline();
+  int attempts = 0;
+  auto leave_queue = [&](int result) {
+    if (attempts >= kStarving) starving_for(mutex).fetch_sub(1, std::memory_order_relaxed);
+    return result;
+  };
   for (;;) {
     Parked how = park({.key = park_key(KeyKind::lock, mutex),
                        .kind = WaitKind::lock,
@@ -72,8 +87,9 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
                        .validate = [](void* locked) { return is_locked(locked); },
                        .argument = mutex});
     int error = real().pthread_mutex_trylock(mutex);
-    if (error != EBUSY) return error;
-    if (how == Parked::timed_out) return ETIMEDOUT;
+    if (error != EBUSY) return leave_queue(error);
+    if (how == Parked::timed_out) return leave_queue(ETIMEDOUT);
+    if (how == Parked::unparked && ++attempts == kStarving) starving_for(mutex).fetch_add(1, std::memory_order_relaxed);
     if (how == Parked::interrupted) deliver_signals_while_waiting();
   }
 }
@@ -120,6 +136,14 @@ int mutex_unlock(pthread_mutex_t* mutex) {
   return error;
 }
 
+int mutex_unlock_fairly(pthread_mutex_t* mutex) {
+  bool starved = starving_for(mutex).load(std::memory_order_relaxed) != 0;
+  int error = mutex_unlock(mutex);
+  if (starved && !error) [[unlikely]]
+    if (Coroutine* self = woven()) yield(self);
+  return error;
+}
+
 int mutex_may_unlock(const pthread_mutex_t* mutex) {
   int kind = kind_of(mutex);
   if (!(kind & kRobust) && !has_owner_check(kind)) return 0;
@@ -138,7 +162,7 @@ WEFT_EXPORT int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
 
 WEFT_EXPORT int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return mutex_trylock(mutex); }
 
-WEFT_EXPORT int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept { return mutex_unlock(mutex); }
+WEFT_EXPORT int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept { return mutex_unlock_fairly(mutex); }
 
 WEFT_EXPORT int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* time) noexcept {
   if (Coroutine* self = woven()) give_way_if_asked(self);
@@ -165,7 +189,7 @@ WEFT_EXPORT int mtx_timedlock(mtx_t* mutex, const timespec* time) {
 
 WEFT_EXPORT int mtx_trylock(mtx_t* mutex) { return c11_result(mutex_trylock((pthread_mutex_t*)mutex)); }
 
-WEFT_EXPORT int mtx_unlock(mtx_t* mutex) { return c11_result(mutex_unlock((pthread_mutex_t*)mutex)); }
+WEFT_EXPORT int mtx_unlock(mtx_t* mutex) { return c11_result(mutex_unlock_fairly((pthread_mutex_t*)mutex)); }
 
 // The holder of a spin lock may be a coroutine of the same worker: after a short spin others get their turn.
 WEFT_EXPORT int pthread_spin_lock(pthread_spinlock_t* lock) noexcept {

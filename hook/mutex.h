@@ -60,6 +60,8 @@ struct TimeLimit {
 int mutex_lock(pthread_mutex_t* mutex, const TimeLimit& limit);
 int mutex_trylock(pthread_mutex_t* mutex);
 int mutex_unlock(pthread_mutex_t* mutex);
+// As the program's call: gives way afterwards where a waiter has been overtaken again and again.
+int mutex_unlock_fairly(pthread_mutex_t* mutex);
 // What unlocking would say to this caller: 0 or EPERM.
 int mutex_may_unlock(const pthread_mutex_t* mutex);
 
