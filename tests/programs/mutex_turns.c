@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads that give way only while they hold the mutex, and take it again at once: each must get it all the same, and all go on until
-// every one of them has had it ten times.
+// every one of them has had it five hundred times.
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 
-enum { THREADS = 4, TURNS = 10 };
+enum { THREADS = 4, TURNS = 500 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int turns[THREADS];  // guarded by mutex
