@@ -19,8 +19,10 @@ EXCEPTIONS = {
 def main():
     functions_def, directory = sys.argv[1:]
     imported = set()
-    for name in sorted(os.listdir(directory)):
-        symbols = dynamic_symbols(os.path.join(directory, name), "--undefined-only")
+    for entry in sorted(os.scandir(directory), key=lambda found: found.name):
+        if not entry.is_file():
+            continue
+        symbols = dynamic_symbols(entry.path, "--undefined-only")
         imported.update(symbol.split("@")[0] for symbol in symbols)
     wanted = hooked_names(functions_def)
     problems = [f"no program calls {name}" for name in wanted if name not in imported and name not in EXCEPTIONS]
