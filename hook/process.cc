@@ -69,7 +69,7 @@ bool program_traces() {
     unsigned long long modules;
     bool traces;
   };
-  static Known known;  // a race finds the same twice
+  static Known known;           // a race finds the same twice
   constexpr int kTries = 1000;  // others fork meanwhile
   unsigned long long modules = known.modules;
   int traces = 1;
