@@ -136,13 +136,16 @@ const char* name_of(WaitKind kind) {
 
 }  // namespace
 
-void log_init() {
+void log_begin() {
   struct stat now;
   if (sys::call(SYS_fstat, 2, sys::word(&now)) == 0) {
     error_fd_known = true;
     error_fd_device = now.st_dev;
     error_fd_inode = now.st_ino;
   }
+}
+
+void log_init() {
   const char* wanted = options.log;
   if (!wanted || !*wanted) return;
   const char* colon = strchrnul(wanted, ':');

@@ -5,10 +5,12 @@
 // lies in.
 #include "sched/options.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <fnmatch.h>
 
 #include "sched/log.h"
+#include "sched/sys.h"
 
 namespace weft {
 
@@ -20,6 +22,9 @@ constexpr unsigned kTextRoom = 8192;     // of all text options together
 constexpr unsigned kNameRoom = 64;       // longest name that is compared with ours
 constexpr uint64_t kMaxCount = 1000000;  // the launcher's bounds
 constexpr uint64_t kMaxBytes = uint64_t{1} << 40;
+
+constinit bool unknown_is_said = false;  // the launcher has already spoken of unknown names,
+constinit bool value_is_said = false;    // and the first program of wrong values
 
 constinit char text_memory[kTextRoom];
 constinit unsigned text_used = 0;
@@ -129,7 +134,8 @@ void set_default(Verdict (*parse)(const char*, T*), const char* initial, T* memb
 template <class T>
 void set(Verdict (*parse)(const char*, T*), const char* name, const char* value, T* member) {
   Verdict verdict = parse(value, member);
-  if (verdict != Verdict::good) log(Level::error, "%s: '%s' %s; it is ignored", name, value, words_of(verdict));
+  if (verdict != Verdict::good && !value_is_said)
+    log(Level::error, "%s: '%s' %s; it is ignored", name, value, words_of(verdict));
 }
 
 // Smallest number of letters to add, remove or change.
@@ -152,6 +158,7 @@ unsigned edit_distance(const char* a, const char* b) {
 }
 
 void say_unknown(const char* name) {
+  if (unknown_is_said) return;
   const char* nearest = kNames[0];
   unsigned least = ~0u;
   for (const char* candidate : kNames) {
@@ -191,6 +198,12 @@ void read_variable(const char* variable) {
 void options_read(char** environment) {
   text_used = 0;
   options = {};
+  unknown_is_said = value_is_said = false;
+  for (char** at = environment; at && *at; at++)
+    if (strncmp(*at, "WEFT_ROOT=", 10) == 0) {
+      unknown_is_said = true;
+      value_is_said = atol(*at + 10) != sys::getpid();
+    }
 #define WEFT_OPTION(NAME, member, kind, initial, META, text) set_default(parse_##kind, initial, &options.member);
 #include "sched/options.def"
 #undef WEFT_OPTION

@@ -51,6 +51,7 @@ TEST(Log, LevelsBelowTheWantedOneAreSilent) {
 TEST(Log, AWrongLevelIsSaid) {
   options.log = "loud";
   Messages messages;
+  log_begin();
   log_init();
   EXPECT_NE(messages.text().find("'loud' is not LEVEL[:FILE]"), std::string::npos);
 }
@@ -113,7 +114,7 @@ TEST(Log, GoesToAFileThatIsMadeAtTheFirstLine) {
 TEST(CheckDeathTest, SaysWhatIsBrokenAndAborts) {
   EXPECT_EXIT(
       {
-        log_init();
+        log_begin();
         WEFT_CHECK(1 + 1 == 3, "the sum is %d", 1 + 1);
       },
       testing::KilledBySignal(SIGABRT), "an invariant of weft is broken: the sum is 2 .*log_test");
