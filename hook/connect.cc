@@ -124,6 +124,8 @@ void note_option(int fd, int level, int option, const void* value, socklen_t len
     return;
   }
   if (level != SOL_SOCKET) return;
+  if (option == SO_RCVTIMEO || option == SO_RCVTIMEO_NEW || option == SO_SNDTIMEO || option == SO_SNDTIMEO_NEW)
+    d->flags |= Descriptor::kTimed;
   switch (option) {
     case SO_RCVTIMEO:
     case SO_RCVTIMEO_NEW:

@@ -43,8 +43,10 @@ uint64_t socket_timeout(int fd, int option) {
 }
 
 void look_up_timeouts(int fd, Descriptor* d) {
-  d->receive_timeout.store(socket_timeout(fd, SO_RCVTIMEO), std::memory_order_relaxed);
-  d->send_timeout.store(socket_timeout(fd, SO_SNDTIMEO), std::memory_order_relaxed);
+  uint64_t receive = socket_timeout(fd, SO_RCVTIMEO), send = socket_timeout(fd, SO_SNDTIMEO);
+  d->receive_timeout.store(receive, std::memory_order_relaxed);
+  d->send_timeout.store(send, std::memory_order_relaxed);
+  if (receive || send) d->flags |= Descriptor::kTimed;
   if (socket_option(fd, SO_RCVLOWAT) > 1)
     d->flags |= Descriptor::kLowWater;
   else
@@ -127,7 +129,7 @@ Descriptor* classify(int fd) {
     flags |= found.flags;
     if (has_upper_layer(fd)) flags |= Descriptor::kNoDrainHint;
     look_up_timeouts(fd, d);
-    flags |= d->flags.load(std::memory_order_relaxed) & Descriptor::kLowWater;
+    flags |= d->flags.load(std::memory_order_relaxed) & (Descriptor::kLowWater | Descriptor::kTimed);
   }
   d->epoch.store(epoch, std::memory_order_relaxed);
   store(d, kind, flags);
@@ -169,7 +171,7 @@ void note_accepted(int fd, int listener, int accept_flags) {
   Descriptor* from = known(listener);
   if (!from || kind_of(from) != DescriptorKind::listener) return note_unknown(fd);
   constexpr uint16_t kInherited =
-      Descriptor::kUnixSocket | Descriptor::kDatagram | Descriptor::kTcp | Descriptor::kLowWater;
+      Descriptor::kUnixSocket | Descriptor::kDatagram | Descriptor::kTcp | Descriptor::kLowWater | Descriptor::kTimed;
   uint16_t flags = from->flags.load(std::memory_order_relaxed) & kInherited;
   if (accept_flags & SOCK_NONBLOCK) flags |= Descriptor::kNonblocking;
   uint64_t receive = from->receive_timeout.load(std::memory_order_relaxed);
@@ -177,8 +179,10 @@ void note_accepted(int fd, int listener, int accept_flags) {
   renew_descriptor(fd);
   Descriptor* d = descriptor(fd);
   if (!d) return;
-  if (receive) d->receive_timeout.store(receive, std::memory_order_relaxed);
-  if (send) d->send_timeout.store(send, std::memory_order_relaxed);
+  if (flags & Descriptor::kTimed) {
+    d->receive_timeout.store(receive, std::memory_order_relaxed);
+    d->send_timeout.store(send, std::memory_order_relaxed);
+  }
   store(d, (flags & Descriptor::kTcp) ? DescriptorKind::stream : DescriptorKind::socket, flags);
 }
 

@@ -10,8 +10,9 @@ namespace weft {
 long Waiting::wait(Direction direction, uint32_t seen) {
   if (!waited) {
     waited = true;
-    uint64_t timeout =
-        (direction == Direction::read ? d->receive_timeout : d->send_timeout).load(std::memory_order_relaxed);
+    uint64_t timeout = 0;
+    if (has(d, Descriptor::kTimed))
+      timeout = (direction == Direction::read ? d->receive_timeout : d->send_timeout).load(std::memory_order_relaxed);
     if (timeout) {
       deadline = deadline_in(timeout);
       restarts = false;

@@ -36,6 +36,7 @@
 
 #include "sched/clock.h"
 #include "sched/coroutine.h"
+#include "sched/log.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
@@ -56,6 +57,7 @@ constexpr uint32_t kWorkerEvent = ~0u;     // in place of a descriptor: the work
 constexpr int kHighestInternal = 1 << 16;  // the kernel's table grows to the highest number, and fork copies it
 constexpr uint64_t kRoomAboveLimit = 512;
 constexpr unsigned kEventsAtOnce = 256;
+constexpr int kFetchAhead = 4;             // events whose descriptor is fetched into the cache beforehand
 constexpr int kSettleNaps = 50;  // of a millisecond each
 
 std::atomic<int> lowest_internal{kMaxDescriptors};
@@ -532,13 +534,27 @@ int poller_open(Worker* worker) {
     return (int)event;
   }
   if (descriptor_table) {
-    epoll = make_internal_fd((int)epoll);
-    event = make_internal_fd((int)event);
+    int high = make_internal_fd((int)epoll);
+    if (high >= 0) epoll = high;
+    high = make_internal_fd((int)event);
+    if (high >= 0) event = high;
   }
   worker->epoll_fd = (int)epoll;
   worker->event_fd = (int)event;
   long result = control(worker, EPOLL_CTL_ADD, (int)event, EPOLLIN | EPOLLET, kWorkerEvent);
+  if (result < 0) poller_close(worker);
   return (int)result;
+}
+
+void poller_close(Worker* worker) {
+  for (int* fd : {&worker->epoll_fd, &worker->event_fd}) {
+    if (*fd >= 0) sys::close(*fd);
+    if (Descriptor* d = descriptor(*fd)) {
+      Locked locked(d->lock);
+      renew_locked(d);
+    }
+    *fd = -1;
+  }
 }
 
 unsigned poller_poll(Worker* worker, uint64_t deadline) {
@@ -560,8 +576,14 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
                       left > 0x7fffffff ? 0x7fffffff : left, 0, 0);
   }
   unsigned woken = 0;
-  for (long i = 0; i < found; i++)
+  for (long i = 0; i < found; i++) {
+    if (i + kFetchAhead < found)
+      if (Descriptor* later = descriptor((int)(uint32_t)events[i + kFetchAhead].data.u64)) {
+        __builtin_prefetch(later, 1);
+        __builtin_prefetch((char*)later + 64, 1);
+      }
     if ((uint32_t)events[i].data.u64 != kWorkerEvent) woken += handle_event(events[i].data.u64, events[i].events);
+  }
   worker->looks_done.store(look, std::memory_order_release);
   return woken;
 }
@@ -614,9 +636,10 @@ void keep_ready_suspects() {
   suspect_count = kept;
 }
 
-void rescue(const Suspect& suspect) {
+// True: it still waited, and does no more.
+bool rescue(const Suspect& suspect) {
   Descriptor* d = descriptor(suspect.fd);
-  if (!d) return;
+  if (!d) return false;
   Locked locked(d->lock);
   for (WaitNode* node = d->ready[(int)suspect.direction].waiters.head; node; node = node->next) {
     if (node->waiter != &suspect.coroutine->waiter || node->ticket != suspect.ticket) continue;
@@ -630,8 +653,9 @@ void rescue(const Suspect& suspect) {
       raise_locked(d, direction);
       wake_locked(d, direction, true);
     }
-    return;
+    return true;
   }
+  return false;
 }
 
 }  // namespace
@@ -656,7 +680,12 @@ void poller_rescue(uint64_t now) {
   suspect_count = confirmed;
   if (confirmed) {
     keep_ready_suspects();
-    for (unsigned i = 0; i < suspect_count; i++) rescue(suspects[i]);
+    for (unsigned i = 0; i < suspect_count; i++) {
+      const Suspect& suspect = suspects[i];
+      if (!rescue(suspect)) continue;
+      log(Level::info, "coroutine %u waited to %s descriptor %d, which was ready without an event",
+          suspect.coroutine->id, suspect.direction == Direction::read ? "read" : "write", suspect.fd);
+    }
   }
   for (suspect_count = 0; suspect_count < late; suspect_count++) suspects[suspect_count] = still_late[suspect_count];
   uint32_t slots = coroutine_slots();

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "sched/lock.h"
@@ -42,9 +43,9 @@ struct Readiness {
   WaitQueue waiters;              // guarded by the descriptor's lock
 };
 
-// Fields that are not atomic are guarded by lock. Flags, kind and timeouts are the hooks' knowledge of the number; they
-// may be stale.
-struct Descriptor {
+// Fields that are not atomic are guarded by lock. Flags, kind and timeouts are the hooks' knowledge of the number; they may be stale.
+// What a call that waits touches is in the first 64 bytes.
+struct alignas(64) Descriptor {
   Lock lock;                              // guards the queues, registration and generation
   std::atomic<uint32_t> generation;       // bumped when the number changes its meaning
   Readiness ready[2];                     // by Direction
@@ -69,7 +70,10 @@ struct Descriptor {
   static constexpr uint16_t kHungUp = 256;        // EPOLLHUP was seen
   static constexpr uint16_t kPollToRead = 512;    // preadv2 does not take RWF_NOWAIT: poll first
   static constexpr uint16_t kPollToWrite = 1024;  // nor does pwritev2
+  static constexpr uint16_t kTimed = 2048;        // one of the timeouts is, or was, set
 };
+
+static_assert(offsetof(Descriptor, poller) <= 64);
 
 constexpr int kMaxDescriptors = 1 << 20;
 
@@ -153,6 +157,7 @@ void note_known_fd(int fd);
 
 // ---- for worker and monitor
 int poller_open(Worker* worker);                          // 0 or -errno
+void poller_close(Worker* worker);                        // it has never been used
 unsigned poller_poll(Worker* worker, uint64_t deadline);  // deadline 0: do not block. Returns coroutines made ready
 void poller_rescue(uint64_t now);  // monitor: looks once at every descriptor wait older than 100 ms
 void poller_reset();               // fork child
