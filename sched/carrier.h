@@ -12,6 +12,9 @@ extern Lock handoff_lock;  // guards which carrier has which worker, the spare c
 int carrier_create();
 unsigned carriers_alive();
 
+// Kernel threads made while the runtime starts wait here until all that it needs is there. False: it was not to be had.
+bool runtime_gate();
+
 void carrier_loop(Carrier* carrier);  // returns when the carrier is not needed any more
 bool take_worker(Worker* worker);     // monitor: true: another carrier has it or will
 bool worker_waits_for_carrier();

@@ -121,6 +121,7 @@ void end_if_alone() {
 }
 
 void* monitor_main(void*) {
+  if (!runtime_gate()) return nullptr;
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-monitor"));
   uint64_t quiet_since = now_ns(), rescued = 0;
   for (;;) {

@@ -44,7 +44,17 @@ constexpr size_t kCarrierStack = 256 << 10;
 std::atomic<uint32_t> carriers{0};
 Carrier* retired_carriers;  // guarded by handoff_lock
 
+// What the kernel threads of the start wait at.
+enum class Gate : uint32_t { closed, open, given_up };
+std::atomic<Gate> gate{Gate::closed};
+
+void move_gate(Gate to) {
+  gate.store(to, std::memory_order_release);
+  sys::futex_wake(&gate, 1 << 30);
+}
+
 void* carrier_main(void* argument) {
+  if (!runtime_gate()) return nullptr;
   auto* carrier = (Carrier*)argument;
   carrier->tid = (int)sys::gettid();
   carrier->loop.fs = __builtin_thread_pointer();
@@ -92,7 +102,12 @@ unsigned cpus_of_affinity() {
   return cpus ? cpus : 1;
 }
 
+// Nothing of the runtime remains but memory.
 bool go_native(const char* why) {
+  move_gate(Gate::given_up);
+  for (unsigned i = 0; i < kMaxWorkers; i++)
+    if (worker_at(i)->event_fd >= 0) poller_close(worker_at(i));
+  tls_block_give_up();
   log(Level::warn, "threads stay native: %s", why);
   phase.store(Phase::native, std::memory_order_release);
   return false;
@@ -114,16 +129,19 @@ bool start_locked() {
     if (i == 0) return go_native("no descriptor is left for epoll; raise ulimit -n");
     wanted = i;
   }
+  unsigned made = 0;
+  if (monitor_start() == 0)
+    while (made < wanted && carrier_create() == 0) made++;
+  if (!made) return go_native("no kernel threads are left for it; raise ulimit -u");
+  // A worker without a carrier would keep what is given to it waiting.
+  for (unsigned i = made; i < wanted; i++) poller_close(worker_at(i));
+  wanted = made;
   workers_set_count(wanted);
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
   guest_signal_mask_changed();
   stats_signals_init();
-  if (int error = carrier_create())
-    return go_native(error == EAGAIN ? "no kernel thread can be made (ulimit -u)" : "no carrier");
-  for (unsigned i = 1; i < wanted; i++) carrier_create();  // what fails is tried again by the monitor
-  if (monitor_start())
-    log(Level::warn, "the monitor could not be started: a coroutine that computes for long delays others");
+  move_gate(Gate::open);
   phase.store(Phase::running, std::memory_order_release);
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
       have_membarrier ? "membarrier" : "no membarrier");
@@ -138,6 +156,11 @@ bool excluded() {
 }
 
 }  // namespace
+
+bool runtime_gate() {
+  while (gate.load(std::memory_order_acquire) == Gate::closed) sys::futex_wait(&gate, (uint32_t)Gate::closed);
+  return gate.load(std::memory_order_relaxed) == Gate::open;
+}
 
 unsigned carriers_alive() { return carriers.load(); }
 
@@ -184,6 +207,7 @@ int kernel_thread_create(void* (*start)(void*), void* argument) { return make_ke
 
 void runtime_prepare() {
   clock_init();
+  log_begin();
   options_read(environ);
   log_init();
   disabled = options.disable || excluded();
@@ -218,6 +242,7 @@ void runtime_after_fork_child() {
   tls_block_reset();
   if (before != Phase::running) return;
   phase.store(Phase::none, std::memory_order_relaxed);
+  gate.store(Gate::closed, std::memory_order_relaxed);
   poller_reset();
   workers_reset();
   coroutines_reset();

@@ -114,6 +114,9 @@ void give_half(Worker* from, Worker* to) {
   }
 }
 
+// One that waits for a carrier may wait long: while the kernel gives no more threads.
+bool has_carrier(const Worker* worker) { return __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED) != nullptr; }
+
 Worker* sleeping_worker() {
   if (idle_workers.load(std::memory_order_relaxed) <= 0) return nullptr;
   for (unsigned i = 0; i < workers_used; i++)
@@ -330,6 +333,7 @@ void make_ready(Coroutine* coroutine) {
     return;
   }
   Worker* target = coroutine->last_worker;
+  if (target && !has_carrier(target)) target = nullptr;
   if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
     if (Worker* idle = sleeping_worker()) target = idle;
     if (!target) target = least_loaded_worker();
@@ -357,7 +361,9 @@ Worker* least_loaded_worker() {
   Worker* best = nullptr;
   for (unsigned i = 0; i < workers_used; i++) {
     Worker* worker = &workers[(first + i) % workers_used];
-    if (!best || worker->length.load(std::memory_order_relaxed) < best->length.load(std::memory_order_relaxed))
+    if (!best || has_carrier(worker) > has_carrier(best) ||
+        (has_carrier(worker) == has_carrier(best) &&
+         worker->length.load(std::memory_order_relaxed) < best->length.load(std::memory_order_relaxed)))
       best = worker;
   }
   return best;
