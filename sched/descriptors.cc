@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// Descriptor numbers: the table, weft's own numbers up high, and what becomes of a number that is closed, made or reused.
+//
+//   duplicate   where waiters stay whose descriptor was closed: the kernel would keep the description for a sleeper, so do we
+//   internal    weft's own; the program neither sees nor closes it
+//
+// Nobody waits on a number after forget_descriptor() but who asks for it between that and the real close: natively a race too; here the
+// monitor's look ends it. Of two locks, that of the private duplicate is the inner one: nobody else can want it and the other.
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "sched/poller_parts.h"
+#include "sched/sys.h"
+
+namespace weft {
+
+Descriptor* descriptor_table;
+uint32_t descriptor_count;
+std::atomic<uint32_t> description_epoch{0};
+
+namespace {
+
+constexpr int kHighestInternal = 1 << 16;  // the kernel's table grows to the highest number, and fork copies it
+constexpr uint64_t kRoomAboveLimit = 512;
+
+std::atomic<int> lowest_internal{kMaxDescriptors};
+std::atomic<int> highest_internal{-1};
+std::atomic<int> highest_known{-1};
+Lock table_lock;
+Lock numbers_lock;  // descriptor limits are changed and put back under it
+
+void raise_to(std::atomic<int>& bound, int value) {
+  int old = bound.load(std::memory_order_relaxed);
+  while (old < value && !bound.compare_exchange_weak(old, value, std::memory_order_relaxed)) {
+  }
+}
+void lower_to(std::atomic<int>& bound, int value) {
+  int old = bound.load(std::memory_order_relaxed);
+  while (old > value && !bound.compare_exchange_weak(old, value, std::memory_order_relaxed)) {
+  }
+}
+
+// How many numbers the kernel's table of descriptors has now: what select() reads of its sets.
+int kernel_table_size() {
+  char text[4096];
+  long fd = sys::call(SYS_openat, AT_FDCWD, sys::word("/proc/self/status"), O_RDONLY | O_CLOEXEC);
+  long length = fd < 0 ? 0 : sys::call(SYS_read, fd, sys::word(text), sizeof text);
+  if (fd >= 0) sys::close((int)fd);
+  constexpr char kWord[] = "\nFDSize:\t";
+  constexpr long kLength = sizeof kWord - 1;
+  for (long i = 0; i + kLength < length; i++) {
+    if (__builtin_memcmp(text + i, kWord, kLength)) continue;
+    int size = 0;
+    for (i += kLength; i < length && text[i] >= '0' && text[i] <= '9' && size < kMaxDescriptors; i++)
+      size = size * 10 + (text[i] - '0');
+    return size;
+  }
+  return kHighestInternal;
+}
+
+}  // namespace
+
+bool make_descriptor_table() {
+  Locked locked(table_lock);
+  if (descriptor_table) return true;
+  raise_to(highest_known, kernel_table_size() - 1);
+  for (uint32_t entries = kMaxDescriptors; entries >= 1024; entries /= 4) {
+    void* memory = sys::mmap(nullptr, entries * sizeof(Descriptor), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    if (sys::failed(memory)) continue;
+    descriptor_table = (Descriptor*)memory;
+    __atomic_store_n(&descriptor_count, entries, __ATOMIC_RELEASE);
+    return true;
+  }
+  return false;
+}
+
+namespace {
+
+// The same description under a high number, close-on-exec. -errno if there is none. If the hard limit allows it the
+// number lies above the soft one, where the program neither looks nor misses it; the limit is raised for the call
+// alone.
+int duplicate_high(int fd) {
+  Locked locked(numbers_lock);
+  struct rlimit limit = {};
+  sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::word(&limit));
+  uint64_t top = limit.rlim_cur + kRoomAboveLimit;
+  if (top > limit.rlim_max) top = limit.rlim_max;
+  if (top > kHighestInternal) top = kHighestInternal;
+  if (top > descriptor_count) top = descriptor_count;
+  struct rlimit raised = {top, limit.rlim_max};
+  bool raises = top > limit.rlim_cur && sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::word(&raised)) == 0;
+  if (!raises && top > limit.rlim_cur) top = limit.rlim_cur;
+  int lowest = lowest_internal.load(std::memory_order_relaxed);
+  int start = lowest < (int)top ? lowest : (int)top;  // ours lie side by side, downwards from the top
+  long high = -EMFILE;
+  for (int from : {start - 1, (int)top - 16, (int)top - 64, (int)top - 256, (int)top / 2}) {
+    if (from < 0) continue;
+    high = sys::call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
+    if (high != -EMFILE && high != -EINVAL) break;
+  }
+  if (raises) sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, sys::word(&limit));
+  if (high >= 0 && (uint32_t)high >= descriptor_count) {
+    sys::close((int)high);
+    high = -EMFILE;
+  }
+  return (int)high;
+}
+
+void mark_internal(int fd) {
+  Descriptor* d = descriptor(fd);
+  Locked locked(d->lock);
+  renew_locked(d);
+  d->kind.store((uint8_t)DescriptorKind::internal, std::memory_order_relaxed);
+  lower_to(lowest_internal, fd);
+  raise_to(highest_internal, fd);
+}
+
+// Moves the waiters of a descriptor that is about to be closed to a private duplicate.
+bool move_waiters_locked(Descriptor* d, int fd) {
+  int copy = duplicate_high(fd);
+  if (copy < 0) return false;
+  mark_internal(copy);
+  Descriptor* other = descriptor(copy);
+  Locked locked(other->lock);
+  other->flags.store(d->flags.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  for (Direction direction : {Direction::read, Direction::write}) {
+    WaitQueue& from = d->ready[(int)direction].waiters;
+    while (WaitNode* node = from.head) {
+      from.remove(node);
+      // Release pairs with the acquire in unlink(): who sees the new number finds the node there.
+      ((PollWait*)node)->fd.store(copy, std::memory_order_release);
+      other->ready[(int)direction].waiters.push(node);
+      other->sleepers++;
+    }
+  }
+  uint32_t had = d->registered.load(std::memory_order_relaxed);
+  if (had) {
+    // The old registration belongs to the number and the description, and the description lives on.
+    Worker* home = worker_at(d->poller - 1u);
+    control(home, EPOLL_CTL_DEL, fd, 0, 0);
+    control(home, EPOLL_CTL_ADD, copy, had | EPOLLET, event_data(other, copy));
+    other->registered.store(had, std::memory_order_relaxed);
+    other->poller = d->poller;
+  }
+  return true;
+}
+
+}  // namespace
+
+void renew_locked(Descriptor* d) {
+  d->generation.store(d->generation.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  d->registered.store(0, std::memory_order_relaxed);
+  d->poller = 0;
+  d->sleepers = 0;
+  d->flags.store(0, std::memory_order_relaxed);
+  d->kind.store((uint8_t)DescriptorKind::unknown, std::memory_order_relaxed);
+  d->receive_timeout.store(0, std::memory_order_relaxed);
+  d->send_timeout.store(0, std::memory_order_relaxed);
+  raise_locked(d, Direction::read);
+  raise_locked(d, Direction::write);
+}
+
+void renew_descriptor(int fd) {
+  Descriptor* d = descriptor(fd);
+  if (!d) return;
+  note_known_fd(fd);
+  Locked locked(d->lock);
+  renew_locked(d);
+  wake_locked(d, Direction::read, true);  // left there by a close past the hooks
+  wake_locked(d, Direction::write, true);
+}
+
+void forget_descriptor(int fd) {
+  Descriptor* d = descriptor(fd);
+  if (!d || (d->kind.load(std::memory_order_relaxed) == (uint8_t)DescriptorKind::unknown &&
+             !d->registered.load(std::memory_order_relaxed)))
+    return;
+  Locked locked(d->lock);
+  bool waited_for = !d->ready[0].waiters.empty() || !d->ready[1].waiters.empty();
+  bool moved = waited_for && move_waiters_locked(d, fd);
+  if (!moved && d->registered.load(std::memory_order_relaxed) &&
+      (d->flags.load(std::memory_order_relaxed) & Descriptor::kShared))
+    control(worker_at(d->poller - 1u), EPOLL_CTL_DEL, fd, 0, 0);
+  renew_locked(d);
+  if (waited_for && !moved) {
+    wake_locked(d, Direction::read, true);
+    wake_locked(d, Direction::write, true);
+  }
+}
+
+void release_duplicate(int fd, int original) {
+  if (fd == original) return;
+  Descriptor* d = descriptor(fd);
+  Locked locked(d->lock);
+  bool last = d->sleepers && --d->sleepers == 0;
+  if (last) {
+    if (d->poller) control(worker_at(d->poller - 1u), EPOLL_CTL_DEL, fd, 0, 0);  // others may have the description
+    renew_locked(d);
+    sys::close(fd);
+  }
+}
+
+bool is_internal_fd(int fd) {
+  if (fd < lowest_internal.load(std::memory_order_relaxed)) return false;
+  Descriptor* d = descriptor(fd);
+  return d && d->kind.load(std::memory_order_relaxed) == (uint8_t)DescriptorKind::internal;
+}
+
+int next_internal_fd(int from) {
+  int first = lowest_internal.load(std::memory_order_relaxed);
+  int last = highest_internal.load(std::memory_order_relaxed);
+  for (int fd = from < first ? first : from; fd <= last; fd++)
+    if (is_internal_fd(fd)) return fd;
+  return -1;
+}
+
+int make_internal_fd(int fd) {
+  if (!make_descriptor_table()) return -ENOMEM;
+  int high = duplicate_high(fd);
+  if (high < 0) {
+    if ((uint32_t)fd >= descriptor_count) return high;
+    sys::call(SYS_fcntl, fd, F_SETFD, FD_CLOEXEC);
+    high = fd;  // no other number is to be had
+  } else {
+    sys::close(fd);
+  }
+  mark_internal(high);
+  return high;
+}
+
+bool relocate_internal_fd(int fd) {
+  for (unsigned i = 0; i < worker_count(); i++) {
+    Worker* worker = worker_at(i);
+    int* slot = worker->epoll_fd == fd ? &worker->epoll_fd : worker->event_fd == fd ? &worker->event_fd : nullptr;
+    if (!slot) continue;
+    int high = duplicate_high(fd);
+    if (high < 0) return false;
+    mark_internal(high);
+    __atomic_store_n(slot, high, __ATOMIC_RELEASE);
+    renew_descriptor(fd);
+    return true;
+  }
+  return false;
+}
+
+int highest_known_fd() { return highest_known.load(std::memory_order_relaxed); }
+void note_known_fd(int fd) {
+  if (fd > highest_known.load(std::memory_order_relaxed)) raise_to(highest_known, fd);
+}
+
+// The child has the forking thread alone and, in its copy of the descriptor table, all of the parent's pollers.
+void descriptors_reset() {
+  table_lock.reset();
+  numbers_lock.reset();
+  if (!descriptor_table) return;
+  int kept[16];
+  unsigned kept_count = 0;
+  for (int fd = next_internal_fd(0); fd >= 0; fd = next_internal_fd(fd + 1)) {
+    bool ours = descriptor(fd)->sleepers != 0;
+    for (unsigned i = 0; i < worker_count(); i++)
+      if (worker_at(i)->epoll_fd == fd || worker_at(i)->event_fd == fd) ours = true;
+    if (ours)
+      sys::close(fd);
+    else if (kept_count < 16)
+      kept[kept_count++] = fd;
+  }
+  // Zero pages are a table that knows nothing, its locks free.
+  sys::madvise(descriptor_table, descriptor_count * sizeof(Descriptor), MADV_DONTNEED);
+  lowest_internal.store(kMaxDescriptors, std::memory_order_relaxed);
+  highest_internal.store(-1, std::memory_order_relaxed);
+  for (unsigned i = 0; i < kept_count; i++) mark_internal(kept[i]);
+}
+
+}  // namespace weft
