@@ -191,6 +191,19 @@ void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// What the next but one will touch first is fetched while the next one runs: with thousands of them nothing of it is in a cache. Two
+// steps ahead only the coroutine itself, whose words say where the rest lies.
+inline void fetch_ahead(const Worker* worker) {
+  const Coroutine* second = worker->head;
+  if (!second) return;
+  const char* frames = (const char*)second->context.sp;
+  for (int line = 0; line < 8; line++) __builtin_prefetch(frames + 64 * line, 1);
+  __builtin_prefetch(second->context.fs);
+  __builtin_prefetch((const char*)second->context.fs + ((char*)&thread_state - (char*)__builtin_thread_pointer()));
+  if (const Coroutine* third = second->next)
+    for (size_t offset = 0; offset < 192; offset += 64) __builtin_prefetch((const char*)third + offset, 1);
+}
+
 // Leaves the running coroutine for the next one, or for the loop. Called inside; returns inside when it runs again.
 void switch_away(Coroutine* self, Departure how) {
   Carrier* carrier = self->carrier;
@@ -202,6 +215,7 @@ void switch_away(Coroutine* self, Departure how) {
   carrier->departed = self;
   carrier->departed_how = how;
   if (next) {
+    fetch_ahead(worker);
     prepare_resume(carrier, worker, next);
     weft_switch(&self->context, &next->context);
   } else {
