@@ -16,6 +16,8 @@ void enter_call(Coroutine* self) {
   check_turn(self);
 }
 
+enum class Cancels : bool { no, yes };  // a function that cannot throw is no cancellation point
+
 template <class Call>
 auto brief_call(Call call) {
   Coroutine* self = woven();
@@ -26,10 +28,11 @@ auto brief_call(Call call) {
 
 // attempt: the call told not to wait, as a raw result; `waits` is its way of saying that it would have to.
 template <class Attempt, class Call>
-auto lasting_call(bool told_not_to_wait, long waits, Attempt attempt, Call call) -> decltype(call()) {
+auto lasting_call(Cancels cancels, bool told_not_to_wait, long waits, Attempt attempt, Call call) -> decltype(call()) {
   Coroutine* self = woven();
   if (!self) return call();
-  enter_call(self);
+  if (cancels == Cancels::yes) cancellation_point(self);
+  check_turn(self);
   long result = attempt();
   if (result != waits || told_not_to_wait) return (decltype(call()))as_errno(result);
   return blocking_call(RegionKind::lasting, call);
@@ -40,7 +43,7 @@ constexpr timespec kLongAgo = {};
 template <class Call>
 ssize_t receiving(mqd_t queue, char* buffer, size_t size, unsigned* priority, Call call) {
   return lasting_call(
-      false, -ETIMEDOUT,
+      Cancels::yes, false, -ETIMEDOUT,
       [&] {
         return sys::call(SYS_mq_timedreceive, queue, sys::word(buffer), (long)size, sys::word(priority),
                          sys::word(&kLongAgo));
@@ -51,7 +54,7 @@ ssize_t receiving(mqd_t queue, char* buffer, size_t size, unsigned* priority, Ca
 template <class Call>
 int sending(mqd_t queue, const char* buffer, size_t size, unsigned priority, Call call) {
   return lasting_call(
-      false, -ETIMEDOUT,
+      Cancels::yes, false, -ETIMEDOUT,
       [&] { return sys::call(SYS_mq_timedsend, queue, sys::word(buffer), (long)size, priority, sys::word(&kLongAgo)); },
       call);
 }
@@ -60,7 +63,7 @@ int sending(mqd_t queue, const char* buffer, size_t size, unsigned priority, Cal
 template <class Call>
 int operating(int id, sembuf* operations, size_t count, Call call) {
   return lasting_call(
-      false, -EAGAIN,
+      Cancels::no, false, -EAGAIN,
       [&] { return sys::call(SYS_semtimedop, id, sys::word(operations), (long)count, sys::word(&kLongAgo)); }, call);
 }
 
@@ -79,7 +82,7 @@ WEFT_EXPORT int fsync(int fd) {
 
 WEFT_EXPORT int flock(int fd, int operation) noexcept {
   return lasting_call(
-      operation & LOCK_NB, -EAGAIN, [&] { return sys::call(SYS_flock, fd, operation | LOCK_NB); },
+      Cancels::no, operation & LOCK_NB, -EAGAIN, [&] { return sys::call(SYS_flock, fd, operation | LOCK_NB); },
       [&] { return real().flock(fd, operation); });
 }
 
@@ -115,14 +118,14 @@ WEFT_EXPORT int mq_timedsend(mqd_t queue, const char* buffer, size_t size, unsig
 
 WEFT_EXPORT ssize_t msgrcv(int id, void* message, size_t size, long type, int flags) {
   return lasting_call(
-      flags & IPC_NOWAIT, -ENOMSG,
+      Cancels::yes, flags & IPC_NOWAIT, -ENOMSG,
       [&] { return sys::call(SYS_msgrcv, id, sys::word(message), (long)size, type, flags | IPC_NOWAIT); },
       [&] { return real().msgrcv(id, message, size, type, flags); });
 }
 
 WEFT_EXPORT int msgsnd(int id, const void* message, size_t size, int flags) {
   return lasting_call(
-      flags & IPC_NOWAIT, -EAGAIN,
+      Cancels::yes, flags & IPC_NOWAIT, -EAGAIN,
       [&] { return sys::call(SYS_msgsnd, id, sys::word(message), (long)size, flags | IPC_NOWAIT); },
       [&] { return real().msgsnd(id, message, size, flags); });
 }

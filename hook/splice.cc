@@ -71,6 +71,16 @@ long woven_sendfile(Coroutine* self, int out, int in, off_t* offset, size_t coun
   return done ? (long)done : result;
 }
 
+// sendfile cannot throw, so it is no cancellation point, though it waits.
+long uncancelled_sendfile(Coroutine* self, int out, int in, off_t* offset, size_t count) {
+  check_turn(self);
+  uint8_t state = self->cancel_state;
+  self->cancel_state = PTHREAD_CANCEL_DISABLE;
+  long result = woven_sendfile(self, out, in, offset, count);
+  self->cancel_state = state;
+  return result;
+}
+
 // A call between two descriptors, of which the pipes obey SPLICE_F_NONBLOCK. -1: no such side.
 template <class Call>
 long between(Coroutine* self, int in, int out, unsigned flags, Call call) {
@@ -105,15 +115,13 @@ WEFT_EXPORT ssize_t copy_file_range(int in, off64_t* in_offset, int out, off64_t
 WEFT_EXPORT ssize_t sendfile(int out, int in, off_t* offset, size_t count) noexcept {
   Coroutine* self = woven();
   if (!self) return real().sendfile(out, in, offset, count);
-  check_turn(self);
-  return as_errno(woven_sendfile(self, out, in, offset, count));
+  return as_errno(uncancelled_sendfile(self, out, in, offset, count));
 }
 
 WEFT_EXPORT ssize_t sendfile64(int out, int in, off64_t* offset, size_t count) noexcept {
   Coroutine* self = woven();
   if (!self) return real().sendfile64(out, in, offset, count);
-  check_turn(self);
-  return as_errno(woven_sendfile(self, out, in, offset, count));
+  return as_errno(uncancelled_sendfile(self, out, in, offset, count));
 }
 
 WEFT_EXPORT ssize_t splice(int in, off64_t* in_offset, int out, off64_t* out_offset, size_t size, unsigned flags) {
