@@ -50,6 +50,11 @@ inline long as_errno(long result) {
   return -1;
 }
 
+// A library has lost its RTLD_DEEPBIND. That is said once there are threads: a program that makes none has no locks that
+// could hang, and nothing it can see of weft (hook/process.cc).
+extern std::atomic<bool> deep_binding_unsaid;
+void say_deep_binding();
+
 // EPIPE: SIGPIPE for the coroutine, by its own mask (hook/signal.cc).
 void raise_sigpipe(Coroutine* self);
 

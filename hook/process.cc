@@ -9,6 +9,7 @@
 // A child of fork has the forking thread alone, and that goes on as a guest on the coroutine's stack. A child of vfork
 // has the parent's memory: until it execs every hook makes the real call and touches no table.
 #include <alloca.h>
+#include <atomic>
 #include <cstdarg>
 #include <cstring>
 #include <link.h>
@@ -143,7 +144,28 @@ pid_t wait_for_child(pid_t pid, int* status, int options, struct rusage* usage) 
   return real().wait4(pid, status, options, usage);
 }
 
+// The first library that was loaded without the RTLD_DEEPBIND it asked for; written before deep_binding_unsaid is set.
+char shallow_library[256];
+
+void lose_deep_binding(const char* library) {
+  static std::atomic<bool> noted{false};
+  if (noted.exchange(true, std::memory_order_relaxed)) return;
+  memcpy(shallow_library, library, strnlen(library, sizeof shallow_library - 1));
+  deep_binding_unsaid.store(true, std::memory_order_release);  // pairs with say_deep_binding()
+  if (runtime_started()) say_deep_binding();
+}
+
 }  // namespace
+
+constinit std::atomic<bool> deep_binding_unsaid{false};
+
+void say_deep_binding() {
+  if (!deep_binding_unsaid.exchange(false, std::memory_order_acquire)) return;
+  log(Level::warn,
+      "RTLD_DEEPBIND is left out of dlopen(%s): that library would call past weft, and its locks would hang",
+      shallow_library);
+}
+
 }  // namespace weft
 
 using namespace weft;
@@ -305,11 +327,8 @@ WEFT_EXPORT void quick_exit(int status) noexcept {
 
 // Called by the stub of dlopen: where the call goes on, and with what.
 extern "C" void* weft_dlopen_target(const char** file, long* mode) {
-  if (*mode & RTLD_DEEPBIND) {
-    static bool said;
-    log_once(&said, Level::warn,
-             "RTLD_DEEPBIND is left out of dlopen(%s): that library would call past weft, and its locks would hang",
-             *file ? *file : "NULL");
+  if ((*mode & RTLD_DEEPBIND) && *file && !runtime_disabled()) {
+    lose_deep_binding(*file);
     *mode &= ~(long)RTLD_DEEPBIND;
   }
   const char* slash = *file ? strrchr(*file, '/') : nullptr;

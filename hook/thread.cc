@@ -157,6 +157,8 @@ template <class Result, class Create>
 int make_thread(pthread_t* thread, const pthread_attr_t* attributes, Result (*start)(void*), void* argument,
                 Create create) {
   auto* routine = (void* (*)(void*))(void*)start;
+  if (deep_binding_unsaid.load(std::memory_order_relaxed)) [[unlikely]]
+    say_deep_binding();
   if (needs_kernel_thread(attributes, routine)) return create_kernel_thread(start, argument, create);
   SpawnAttributes wanted;
   wanted.c11 = sizeof(Result) != sizeof(void*);
