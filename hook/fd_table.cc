@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finding out what a descriptor is, and keeping it.
 //
-// A description is shared when two numbers, or two processes, have it: then O_NONBLOCK and the timeouts may change
-// through the other one. A change through a hook raises an epoch, and every shared entry is looked up again before its
-// next use; a change by another process is found by the monitor's look at waits that last.
+// A description is shared when two numbers, or two processes, have it: then O_NONBLOCK and the timeouts may change through the other
+// one. A change through a hook raises an epoch, and every entry that may have the same description, by its inode, is looked up
+// again before its next use; a change by another process is found by the monitor's look at waits that last.
 #include "hook/fd_table.h"
 
 #include <fcntl.h>
@@ -85,6 +85,21 @@ DescriptorKind kind_by_mode(const struct stat& status) {
   }
 }
 
+// Numbers with the same description have the same inode; others may, and are then looked up once too often.
+uint32_t group_of(const struct stat& status) {
+  uint64_t mixed = (status.st_ino + status.st_dev * 31) * 0x9e3779b97f4a7c15u;
+  return (uint32_t)(mixed >> 32) % kDescriptionGroups;
+}
+
+void mark_shared(int fd, Descriptor* d) {
+  if (has(d, Descriptor::kShared)) return;
+  struct stat status;
+  uint32_t group = sys::call(SYS_fstat, fd, sys::word(&status)) < 0 ? 0 : group_of(status);
+  d->group.store(group, std::memory_order_relaxed);
+  d->epoch.store(description_epochs[group].load(std::memory_order_acquire), std::memory_order_relaxed);
+  d->flags |= Descriptor::kShared;
+}
+
 void store(Descriptor* d, DescriptorKind kind, uint16_t flags) {
   d->flags.store(flags, std::memory_order_relaxed);
   // Release: who sees the kind sees the flags, as far as the program itself hands the number on.
@@ -111,9 +126,9 @@ void each_descriptor(const msghdr* message, Visit visit) {
 Descriptor* classify(int fd) {
   Descriptor* d = descriptor(fd);
   if (!d) return nullptr;
-  uint32_t epoch = description_epoch.load(std::memory_order_acquire);
   struct stat status;
   if (sys::call(SYS_fstat, fd, sys::word(&status)) < 0) return nullptr;
+  uint32_t group = group_of(status), epoch = description_epochs[group].load(std::memory_order_acquire);
   long open_flags = sys::call(SYS_fcntl, fd, F_GETFL);
   if (open_flags < 0) return nullptr;
   note_known_fd(fd);
@@ -131,13 +146,15 @@ Descriptor* classify(int fd) {
     look_up_timeouts(fd, d);
     flags |= d->flags.load(std::memory_order_relaxed) & (Descriptor::kLowWater | Descriptor::kTimed);
   }
+  d->group.store(group, std::memory_order_relaxed);
   d->epoch.store(epoch, std::memory_order_relaxed);
   store(d, kind, flags);
   return d;
 }
 
 void look_up_shared(int fd, Descriptor* d) {
-  d->epoch.store(description_epoch.load(std::memory_order_acquire), std::memory_order_relaxed);
+  uint32_t group = d->group.load(std::memory_order_relaxed);
+  d->epoch.store(description_epochs[group].load(std::memory_order_acquire), std::memory_order_relaxed);
   long open_flags = sys::call(SYS_fcntl, fd, F_GETFL);
   if (open_flags < 0) return;
   if (open_flags & O_NONBLOCK)
@@ -192,12 +209,13 @@ void note_duplicate(int fd, int copy) {
   Descriptor* d = descriptor(fd);
   if (!d || kind_of(d) == DescriptorKind::unknown || kind_of(d) == DescriptorKind::internal) return;
   Descriptor* other = descriptor(copy);
-  uint16_t flags = d->flags.fetch_or(Descriptor::kShared) | Descriptor::kShared;
+  mark_shared(fd, d);
   if (!other || fd == copy) return;
   other->receive_timeout.store(d->receive_timeout.load(std::memory_order_relaxed), std::memory_order_relaxed);
   other->send_timeout.store(d->send_timeout.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  other->group.store(d->group.load(std::memory_order_relaxed), std::memory_order_relaxed);
   other->epoch.store(d->epoch.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  store(other, kind_of(d), flags);
+  store(other, kind_of(d), d->flags.load(std::memory_order_relaxed));
 }
 
 void note_received(const msghdr* message) {
@@ -207,13 +225,21 @@ void note_received(const msghdr* message) {
 void note_sent(const msghdr* message) {
   if (!tracking()) return;
   each_descriptor(message, [](int fd) {
-    if (Descriptor* d = descriptor(fd)) d->flags |= Descriptor::kShared;
+    Descriptor* d = descriptor(fd);
+    if (d && kind_of(d) != DescriptorKind::unknown) mark_shared(fd, d);
   });
 }
 
 void note_description_changed(int fd) {
   Descriptor* d = tracking() ? descriptor(fd) : nullptr;
-  if (d && (has(d, Descriptor::kShared) || kind_of(d) == DescriptorKind::unknown)) description_epoch.fetch_add(1);
+  if (!d || (!has(d, Descriptor::kShared) && kind_of(d) != DescriptorKind::unknown)) return;
+  struct stat status;
+  uint32_t group = d->group.load(std::memory_order_relaxed);
+  if (kind_of(d) == DescriptorKind::unknown) {
+    if (sys::call(SYS_fstat, fd, sys::word(&status)) < 0) return;
+    group = group_of(status);
+  }
+  description_epochs[group].fetch_add(1);
 }
 
 void note_nonblocking(int fd, bool on) {
@@ -221,12 +247,11 @@ void note_nonblocking(int fd, bool on) {
   Descriptor* d = descriptor(fd);
   if (!d) return;
   bool was = has(d, Descriptor::kNonblocking);
-  bool told = kind_of(d) != DescriptorKind::unknown;
   if (on)
     d->flags |= Descriptor::kNonblocking;
   else
     d->flags &= (uint16_t)~Descriptor::kNonblocking;
-  if (!told || was != on) note_description_changed(fd);
+  if (was != on || kind_of(d) == DescriptorKind::unknown) note_description_changed(fd);
 }
 
 void note_closing(int fd) {

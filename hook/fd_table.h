@@ -29,7 +29,8 @@ inline Descriptor* known(int fd) {
   if (!d || kind_of(d) == DescriptorKind::unknown) [[unlikely]]
     return classify(fd);
   if (has(d, Descriptor::kShared) &&
-      d->epoch.load(std::memory_order_relaxed) != description_epoch.load(std::memory_order_relaxed)) [[unlikely]]
+      d->epoch.load(std::memory_order_relaxed) !=
+          description_epochs[d->group.load(std::memory_order_relaxed)].load(std::memory_order_relaxed)) [[unlikely]]
     look_up_shared(fd, d);
   return d;
 }

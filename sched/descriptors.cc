@@ -19,7 +19,7 @@ namespace weft {
 
 Descriptor* descriptor_table;
 uint32_t descriptor_count;
-std::atomic<uint32_t> description_epoch{0};
+std::atomic<uint32_t> description_epochs[kDescriptionGroups];
 
 namespace {
 

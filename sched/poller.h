@@ -54,7 +54,8 @@ struct alignas(64) Descriptor {
   std::atomic<uint8_t> kind;              // DescriptorKind
   uint16_t poller;                        // index + 1 of the worker whose epoll has it
   uint32_t sleepers;                      // waiters that stayed on this private duplicate
-  std::atomic<uint32_t> epoch;            // of description_epoch when flags and timeouts were last looked up
+  std::atomic<uint32_t> epoch;            // description_epochs[group] when flags and timeouts were last looked up
+  std::atomic<uint32_t> group;            // of a shared one: entries that may have the same description have the same
   std::atomic<uint64_t> receive_timeout;  // SO_RCVTIMEO in nanoseconds, 0: none
   std::atomic<uint64_t> send_timeout;     // SO_SNDTIMEO
 
@@ -83,8 +84,9 @@ extern uint32_t descriptor_count;     // entries in it
 // The entry of a descriptor, or null: out of range, or the table could not be had. Never moves.
 inline Descriptor* descriptor(int fd) { return (uint32_t)fd < descriptor_count ? &descriptor_table[fd] : nullptr; }
 
-// What the hooks know of descriptors that share their description with others is looked up anew when this has moved.
-extern std::atomic<uint32_t> description_epoch;
+// What the hooks know of descriptors that share their description with others is looked up anew when their group's has moved.
+constexpr uint32_t kDescriptionGroups = 1024;
+extern std::atomic<uint32_t> description_epochs[kDescriptionGroups];
 
 // Value to pass to mark_drained() and wait_fd(): read it before the try.
 inline uint32_t events_seen(const Descriptor* d, Direction direction) {
