@@ -41,7 +41,7 @@ long woven_accept(Coroutine* self, int fd, sockaddr* address, socklen_t* length,
   long result = kMakeRealCall;
   if (!has(d, Descriptor::kUnpollable)) {
     // What is left in the queue is seen by the next one's look: a connection is one edge, but so may be several.
-    result = weave_read(self, fd, d, 0, [&](int number) {
+    result = weave_read(self, fd, d, 0, Tells::drained, [&](int number) {
       if (!ready_now(number, POLLIN)) return (long)-EAGAIN;
       return raw_accept(number, address, length, flags);
     });

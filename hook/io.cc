@@ -80,10 +80,11 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
       return result;
     }
     if (has(d, Descriptor::kNonblocking))
-      return try_read(fd, d, room, [&](int number) { return raw_readv(number, vector, count); });
+      return try_read(fd, d, room, Tells::drained, [&](int number) { return raw_readv(number, vector, count); });
     result = kMakeRealCall;
     if (!has(d, Descriptor::kUnpollable))
-      result = weave_read(self, fd, d, room, [&](int number) { return try_to_read(number, d, vector, count); });
+      result = weave_read(self, fd, d, room, Tells::drained,
+                          [&](int number) { return try_to_read(number, d, vector, count); });
     if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, plain);
     return result;
   }

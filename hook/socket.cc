@@ -78,15 +78,15 @@ long receive(Coroutine* self, int fd, Descriptor* d, size_t room, int flags, int
   *mode = MSG_DONTWAIT;
   auto first = [&](int number) { return attempt(number, 0); };
   long result = kMakeRealCall;
+  Tells tells = (flags & MSG_PEEK) ? Tells::nothing : Tells::drained;
   if (flags & (MSG_ERRQUEUE | MSG_OOB)) return first(fd);
-  if ((flags & MSG_DONTWAIT) || has(d, Descriptor::kNonblocking))
-    return try_read(fd, d, (flags & MSG_PEEK) ? 0 : room, first);
+  if ((flags & MSG_DONTWAIT) || has(d, Descriptor::kNonblocking)) return try_read(fd, d, room, tells, first);
   if (!has(d, Descriptor::kLowWater | Descriptor::kUnpollable)) {
     if ((flags & MSG_WAITALL) && !has(d, Descriptor::kDatagram))
       result =
           (flags & MSG_PEEK) ? weave_peek_all(self, fd, d, room, attempt) : weave_read_all(self, fd, d, room, attempt);
     else
-      result = weave_read(self, fd, d, (flags & MSG_PEEK) ? 0 : room, first);
+      result = weave_read(self, fd, d, room, tells, first);
   }
   if (result == kMakeRealCall) {
     *mode = 0;

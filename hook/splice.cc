@@ -27,9 +27,16 @@ long wait_ready(Coroutine* self, int fd, Direction direction) {
   Descriptor* d = known(fd);
   if (!waits(d)) return 0;
   short events = direction == Direction::read ? POLLIN : POLLOUT;
-  auto attempt = [&](int number) { return ready_now(number, events) ? 0L : (long)-EAGAIN; };
-  if (direction == Direction::read) return weave_read(self, fd, d, 0, attempt);
-  return weave_write(self, fd, d, 0, true, [&](int number, size_t) { return attempt(number); });
+  Waiting waiting(self, fd, d);
+  long result = 0;
+  for (;;) {
+    uint32_t seen = events_seen(waiting.d, direction);
+    if (ready_now(waiting.fd, events)) break;
+    result = waiting.wait(direction, seen);
+    if (result) break;
+  }
+  waiting.end();
+  return result;
 }
 
 // A writable TCP socket has a third of its buffer free; a piece that fits there, seen with its overhead.

@@ -56,11 +56,15 @@ inline void note_read(Descriptor* d, uint32_t seen, long got, size_t room) {
   }
 }
 
+// What a read tells of those after it. A look (MSG_PEEK) tells nothing: it may begin behind data that is there (SO_PEEK_OFF).
+enum class Tells : bool { nothing, drained };
+
 // One try, for a descriptor or a call that does not block. It lets poll() know what it found.
 template <class Attempt>
-long try_read(int fd, Descriptor* d, size_t room, Attempt attempt) {
+long try_read(int fd, Descriptor* d, size_t room, Tells tells, Attempt attempt) {
   uint32_t seen = events_seen(d, Direction::read);
   long got = attempt(fd);
+  if (tells == Tells::nothing) return got;
   if (got == -EAGAIN)
     mark_drained(d, Direction::read, seen);
   else
@@ -77,7 +81,7 @@ long try_write(int fd, Descriptor* d, Attempt attempt) {
 }
 
 template <class Attempt>
-long weave_read(Coroutine* self, int fd, Descriptor* d, size_t room, Attempt attempt) {
+long weave_read(Coroutine* self, int fd, Descriptor* d, size_t room, Tells tells, Attempt attempt) {
   Waiting waiting(self, fd, d);
   long result;
   for (;;) {
@@ -85,10 +89,13 @@ long weave_read(Coroutine* self, int fd, Descriptor* d, size_t room, Attempt att
     if (worth_trying(waiting.d, Direction::read)) {
       result = attempt(waiting.fd);
       if (result != -EAGAIN) {
-        note_read(waiting.d, seen, result, room);
+        if (tells == Tells::drained)
+          note_read(waiting.d, seen, result, room);
+        else
+          pass_on(waiting.d, Direction::read);
         break;
       }
-      mark_drained(waiting.d, Direction::read, seen);
+      if (tells == Tells::drained) mark_drained(waiting.d, Direction::read, seen);
       if (has(waiting.d, Descriptor::kNonblocking)) break;
     }
     long waited = waiting.wait(Direction::read, seen);
