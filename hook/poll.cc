@@ -94,7 +94,8 @@ bool events_moved(const Polling* polling) {
 // After the monitor's wake: there is something, and no event of it came, nor is one on its way.
 bool was_lost(const Polling* polling) {
   if (events_moved(polling)) return false;
-  for (unsigned i = 0; i < polling->count; i++) poller_settle(polling->asked[i].fd);
+  for (unsigned i = 0; i < polling->count; i++)
+    if (!poller_settle(polling->asked[i].fd)) return false;
   return !events_moved(polling);
 }
 

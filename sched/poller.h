@@ -148,7 +148,7 @@ struct PollWait {
 FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued);
 
 // Waits until the worker whose epoll has this descriptor has looked into it once more, and acted on what it found.
-void poller_settle(int fd);
+bool poller_settle(int fd);  // false: it did not get the CPU in time
 
 bool is_internal_fd(int fd);        // weft's own: close loops leave it be
 int next_internal_fd(int from);     // lowest internal descriptor >= from, or -1

@@ -153,14 +153,14 @@ void rescue_reset() {
   next_slot = 0;
 }
 
-void poller_settle(int fd) {
+bool poller_settle(int fd) {
   Descriptor* d = descriptor(fd);
   Coroutine* self = woven();
-  if (!d || !self) return;
+  if (!d || !self) return true;
   d->lock.lock();
   Worker* home = d->poller ? worker_at(d->poller - 1u) : nullptr;
   d->lock.unlock();
-  if (!home) return;
+  if (!home) return true;
   uint32_t begun = home->looks_begun.load(std::memory_order_acquire);
   for (int i = 0; i < kSettleNaps && !looked_since(home, begun); i++) {
     worker_wake(home);
@@ -170,6 +170,7 @@ void poller_settle(int fd) {
     block_coroutine(self, ticket, deadline_in(1'000'000));
     leave(self);
   }
+  return looked_since(home, begun);
 }
 
 }  // namespace weft
