@@ -20,22 +20,10 @@
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
+#include "tests/sched/runtime_environment.h"
 
 namespace weft {
 namespace {
-
-class Runtime : public testing::Environment {
- public:
-  void SetUp() override {
-    setenv("WEFT_WORKERS", "2", 1);
-    real_calls.pthread_create = (decltype(real_calls.pthread_create))dlsym(RTLD_NEXT, "pthread_create");
-    real_calls.pthread_exit = (decltype(real_calls.pthread_exit))dlsym(RTLD_NEXT, "pthread_exit");
-    real_calls.sigaction = (decltype(real_calls.sigaction))dlsym(RTLD_NEXT, "sigaction");
-    runtime_prepare();
-    ASSERT_TRUE(runtime_start());
-  }
-};
-const auto* const environment = testing::AddGlobalTestEnvironment(new Runtime);
 
 constexpr uint64_t kMillisecond = 1000000;
 
