@@ -67,7 +67,11 @@ bool make_descriptor_table() {
   Locked locked(table_lock);
   if (descriptor_table) return true;
   raise_to(highest_known, kernel_table_size() - 1);
+  // Where address space is limited, nearly all of it is the program's.
+  struct rlimit space = {};
+  sys::call(SYS_prlimit64, 0, RLIMIT_AS, 0, sys::word(&space));
   for (uint32_t entries = kMaxDescriptors; entries >= 1024; entries /= 4) {
+    if (entries > 1024 && entries * sizeof(Descriptor) > space.rlim_cur / 16) continue;
     void* memory = sys::mmap(nullptr, entries * sizeof(Descriptor), PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     if (sys::failed(memory)) continue;
