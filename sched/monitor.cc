@@ -143,7 +143,7 @@ void* monitor_main(void*) {
     if (busy) quiet_since = now;
     if (now - quiet_since >= kIdleFor) {
       asleep.store(1);
-      if (all_sleep()) sys::futex_wait(&bell, rung);
+      if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
       asleep.store(0);
       quiet_since = now_ns();
       continue;

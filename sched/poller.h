@@ -162,6 +162,7 @@ int poller_open(Worker* worker);                          // 0 or -errno
 void poller_close(Worker* worker);                        // it has never been used
 unsigned poller_poll(Worker* worker, uint64_t deadline);  // deadline 0: do not block. Returns coroutines made ready
 void poller_rescue(uint64_t now);  // monitor: looks once at every descriptor wait older than 100 ms
+bool poller_rescue_pending();      // there are waits whose look is still to come
 void poller_reset();               // fork child
 
 }  // namespace weft

@@ -45,6 +45,12 @@ uint64_t ticket_of_wait(const Coroutine* coroutine) {
   return (word & Waiter::kReasonMask) ? 0 : word >> 8;
 }
 
+bool to_be_looked_at(const Coroutine* coroutine) {
+  if (coroutine->state.load(std::memory_order_relaxed) != State::parked || coroutine->rescued) return false;
+  WaitKind kind = (WaitKind)coroutine->wait_kind.load(std::memory_order_relaxed);
+  return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll;
+}
+
 // Leaves those that are ready, or that another process or a call past the hooks has made non-blocking.
 void keep_ready_suspects() {
   for (unsigned i = 0; i < suspect_count; i++)
@@ -124,9 +130,8 @@ void poller_rescue(uint64_t now) {
   for (; looked && suspect_count < kLooksAtOnce; looked--) {
     if (next_slot >= slots) next_slot = 0;
     Coroutine* coroutine = coroutine_at(next_slot++);
-    if (coroutine->state.load(std::memory_order_relaxed) != State::parked || coroutine->rescued) continue;
+    if (!to_be_looked_at(coroutine)) continue;
     WaitKind kind = (WaitKind)coroutine->wait_kind.load(std::memory_order_relaxed);
-    if (kind != WaitKind::fd_read && kind != WaitKind::fd_write && kind != WaitKind::poll) continue;
     uint64_t since = coroutine->since, ticket = ticket_of_wait(coroutine);
     if (!ticket || since == kNever || now < since + kLookAfter) continue;
     coroutine->rescued = true;
@@ -146,6 +151,16 @@ void poller_rescue(uint64_t now) {
     suspects[i].home = worker_at(poller - 1u);
     suspects[i].looks = suspects[i].home->looks_begun.load(std::memory_order_acquire);
   }
+}
+
+bool poller_rescue_pending() {
+  if (suspect_count) return true;
+  uint32_t slots = coroutine_slots();
+  for (uint32_t i = 0; i < slots; i++) {
+    const Coroutine* coroutine = coroutine_at(i);
+    if (to_be_looked_at(coroutine) && coroutine->since != kNever) return true;
+  }
+  return false;
 }
 
 void rescue_reset() {
