@@ -300,6 +300,7 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
     found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce,
                       left > 0x7fffffff ? 0x7fffffff : left, 0, 0);
   }
+  worker_awake(worker);
   unsigned woken = 0;
   for (long i = 0; i < found; i++) {
     if (i + kFetchAhead < found)

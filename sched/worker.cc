@@ -283,7 +283,7 @@ void sleep_in_poller(Worker* worker) {
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
   if (!worker->inbox.load()) poller_poll(worker, worker->timers.earliest());
-  if (worker->sleeping.exchange(0)) idle_workers.fetch_sub(1, std::memory_order_relaxed);
+  worker_awake(worker);
   monitor_worker_woke();
 }
 
@@ -321,6 +321,11 @@ unsigned worker_count() { return workers_used; }
 void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
 
 void worker_wake(Worker* worker) { kick(worker); }
+
+void worker_awake(Worker* worker) {
+  if (worker->sleeping.load(std::memory_order_relaxed) && worker->sleeping.exchange(0))
+    idle_workers.fetch_sub(1, std::memory_order_relaxed);
+}
 
 bool donate(Worker* worker) {
   uint32_t thief = worker->thief.exchange(0, std::memory_order_relaxed);

@@ -138,6 +138,8 @@ void pin_current();
 Worker* worker_at(unsigned index);
 unsigned worker_count();
 void worker_wake(Worker* worker);  // if it sleeps in its poller, it looks again
-bool donate(Worker* worker);       // half its queue to the worker named in `thief`
+// Its epoll_wait has returned: what it makes ready now is its own to run, and nobody need wake it. Its carrier only.
+void worker_awake(Worker* worker);
+bool donate(Worker* worker);  // half its queue to the worker named in `thief`
 
 }  // namespace weft
