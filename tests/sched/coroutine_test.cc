@@ -90,6 +90,30 @@ TEST_F(CoroutineTest, HasATidAndAPthreadOfItsOwn) {
   settle_counts();
 }
 
+// What glibc and the kernel would otherwise believe of a thread that is a copy of another.
+TEST_F(CoroutineTest, ItsControlBlockSaysNothingOfTheMould) {
+  static const uint32_t *list, *size;
+  static const ptrdiff_t* rseq;
+  list = (const uint32_t*)dlsym(RTLD_DEFAULT, "_thread_db_pthread_list");
+  size = (const uint32_t*)dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+  rseq = (const ptrdiff_t*)dlsym(RTLD_DEFAULT, "__rseq_offset");
+  ASSERT_TRUE(list && size && rseq);
+  unsigned long thread = start([](void*) -> void* {
+    const Coroutine* self = woven();
+    char* tcb = (char*)self->tcb;
+    void** links = (void**)(tcb + list[2]);
+    EXPECT_TRUE(links[0] == links && links[1] == links);
+    EXPECT_EQ(*(int*)(tcb + *rseq + 4), -1);
+    bool has_bounds = false;
+    for (void** word = (void**)tcb; (char*)(word + 2) <= tcb + *size; word++)
+      has_bounds = has_bounds || (word[0] == self->stack_low && word[1] == (void*)self->stack_size);
+    EXPECT_TRUE(has_bounds);
+    return nullptr;
+  });
+  end_of(thread);
+  settle_counts();
+}
+
 TEST_F(CoroutineTest, RunsOnTheStackItIsGiven) {
   std::vector<char> memory(256 << 10);
   SpawnAttributes attributes;
