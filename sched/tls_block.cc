@@ -46,6 +46,8 @@ struct Glibc {
   unsigned stack_block;
   unsigned stack_block_size;
   unsigned robust_head;
+  unsigned specific;  // pointers to the blocks of key values
+  unsigned specific_count;
   ptrdiff_t resolver;  // libc's TLS pointer to its resolver state, from the thread pointer
   ptrdiff_t rseq;
   ptrdiff_t state;     // our thread_state
@@ -98,20 +100,22 @@ const void* base_of(const void* address) {
 
 bool find_glibc(const char** why) {
   *why = "glibc does not have the private symbols that weft needs";
-  uint32_t *size, *tid, *list, *start;
+  uint32_t *size, *tid, *list, *start, *specific;
   void (*static_info)(size_t*, size_t*);
   char *resolver, *keys;
   if (!find(size, "_thread_db_sizeof_pthread") || !find(tid, "_thread_db_pthread_tid") ||
       !find(list, "_thread_db_pthread_list") || !find(start, "_thread_db_pthread_start_routine") ||
-      !find(static_info, "_dl_get_tls_static_info") || !find(glibc.allocate_tls, "_dl_allocate_tls") ||
-      !find(glibc.ctype_init, "__ctype_init") || !find(glibc.call_tls_dtors, "__call_tls_dtors") ||
-      !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
+      !find(specific, "_thread_db_pthread_specific") || !find(static_info, "_dl_get_tls_static_info") ||
+      !find(glibc.allocate_tls, "_dl_allocate_tls") || !find(glibc.ctype_init, "__ctype_init") ||
+      !find(glibc.call_tls_dtors, "__call_tls_dtors") || !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
     return false;
   char* self = (char*)__builtin_thread_pointer();
   glibc.tcb_size = *size;
   glibc.tid = tid[2];  // descriptors are {bits, count, byte offset}
   glibc.list = list[2];
   glibc.start_routine = start[2];
+  glibc.specific = specific[2];
+  glibc.specific_count = specific[0] / 64;
   static_info(&glibc.tls_size, &glibc.tls_align);
   glibc.resolver = resolver - self;
   glibc.keys = (Glibc::Key*)keys;
@@ -124,6 +128,7 @@ bool find_glibc(const char** why) {
   find(glibc.threads, "__nptl_nthreads");
   *why = "glibc's thread control block is not laid out as expected";
   return glibc.tcb_size <= kMaxTcb && glibc.tid + 4 <= glibc.tcb_size && glibc.list + 16 <= glibc.tcb_size &&
+         glibc.specific_count > 0 && glibc.specific + glibc.specific_count * 8 <= glibc.tcb_size &&
          glibc.tls_size < (1 << 20) && *(int*)(self + glibc.tid) == (int)sys::gettid();
 }
 
@@ -140,6 +145,9 @@ void* harvest_start(void* argument) {
   auto* harvest = (Harvest*)argument;
   uint64_t all = ~uint64_t{0};
   sys::sigprocmask(0, &all, nullptr);
+  // Another library's pthread_create may have given its threads values; theirs is one thread, casts are many.
+  for (unsigned key = 0; key < PTHREAD_KEYS_MAX; key++)
+    if (pthread_getspecific(key)) pthread_setspecific(key, nullptr);
   size_t length;
   sys::call(SYS_get_robust_list, 0, sys::word(&harvest->robust_head), sys::word(&length));
   sys::call(SYS_set_tid_address, 0);
@@ -192,6 +200,8 @@ bool harvest_mould(const char** why) {
       words[i] = 0;  // into the mould's own frames: buffers of its start routine
     }
   }
+  // The first block of key values is in the TCB, the others are memory of that one thread's.
+  memset(mould + glibc.specific + 8, 0, (glibc.specific_count - 1) * 8);
   if (!found_stack || (uintptr_t)harvest.robust_head - here >= glibc.tcb_size) return false;
   glibc.robust_head = (unsigned)((uintptr_t)harvest.robust_head - here);
   mould_resolver = *(uintptr_t*)(tcb + glibc.resolver) - here;

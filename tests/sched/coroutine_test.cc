@@ -114,6 +114,19 @@ TEST_F(CoroutineTest, ItsControlBlockSaysNothingOfTheMould) {
   settle_counts();
 }
 
+// AddressSanitizer's pthread_create gives every thread of glibc's a value; a copy of it would be destroyed once for each coroutine.
+TEST_F(CoroutineTest, BeginsWithoutValuesOfKeys) {
+  static unsigned with_value;
+  with_value = 0;
+  unsigned long thread = start([](void*) -> void* {
+    for (unsigned key = 0; key < PTHREAD_KEYS_MAX; key++) with_value += pthread_getspecific(key) != nullptr;
+    return nullptr;
+  });
+  end_of(thread);
+  EXPECT_EQ(with_value, 0u);
+  settle_counts();
+}
+
 TEST_F(CoroutineTest, RunsOnTheStackItIsGiven) {
   std::vector<char> memory(256 << 10);
   SpawnAttributes attributes;
