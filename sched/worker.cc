@@ -288,8 +288,13 @@ void sleep_in_poller(Worker* worker) {
 }
 
 Coroutine* find_next(Worker* worker) {
-  // The slice is used up while others are ready: a look at the poller, but not more often than it can have news.
   if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+    // The slice is used up. Two that make each other ready share one, and go to the back when it is.
+    if (Coroutine* heir = worker->run_next) {
+      worker->run_next = nullptr;
+      push_tail(worker, heir);
+    }
+    // Others are ready: a look at the poller, but not more often than it can have news.
     uint64_t now = __builtin_ia32_rdtsc();
     if (now - worker->polled_at > kPollEvery) {
       worker->polled_at = now;
