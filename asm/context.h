@@ -12,6 +12,7 @@
 
 #ifndef __ASSEMBLER__
 #include <cstddef>
+#include <cstdint>
 
 namespace weft {
 
@@ -36,12 +37,13 @@ static_assert(sizeof(Frame) == WEFT_FRAME_SIZE);
 }  // namespace weft
 
 extern "C" {
-// Saves the running context in *from and goes on in *to. Returns when somebody switches back. Async-signal-safe.
-void weft_switch(weft::Context* from, const weft::Context* to);
+// Saves the running context in *from and goes on in *to. Returns when somebody switches back, what that one gave as message: it
+// goes by a register, because memory would have to be waited for. Async-signal-safe.
+uintptr_t weft_switch(weft::Context* from, const weft::Context* to, uintptr_t message);
 
-// Entry point of a new context: calls weft_coroutine_main(r12), which does not return. The unwinder stops here.
+// Entry point of a new context: calls weft_coroutine_main(r12, message), which does not return. The unwinder stops here.
 void weft_context_entry();
-void weft_coroutine_main(void* argument);
+void weft_coroutine_main(void* argument, uintptr_t message);
 
 // Saves the running context in *save, sets *flag to 1, wakes a futex waiter of it and ends the kernel thread without touching
 // the stack again: another kernel thread may be running on it by then. Returns in that other kernel thread.

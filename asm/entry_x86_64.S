@@ -5,7 +5,7 @@
 	.text
 
 // void weft_context_entry(void): reached by the jump of weft_switch, never called.
-//   r12 argument of weft_coroutine_main   rsp 16-byte aligned
+//   r12 argument of weft_coroutine_main   rax message of the switch that came here   rsp 16-byte aligned
 	.globl	weft_context_entry
 	.hidden	weft_context_entry
 	.type	weft_context_entry, @function
@@ -15,6 +15,7 @@ weft_context_entry:
 	.cfi_undefined rip
 	xorl	%ebp, %ebp
 	movq	%r12, %rdi
+	movq	%rax, %rsi
 	call	weft_coroutine_main
 	hlt
 	.cfi_endproc

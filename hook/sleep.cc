@@ -137,8 +137,7 @@ WEFT_EXPORT int pause(void) {
 WEFT_EXPORT int sched_yield(void) noexcept {
   Coroutine* self = woven();
   if (!self) return real().sched_yield();
-  yield(self);
-  return 0;
+  return yield(self);
 }
 
 WEFT_EXPORT void thrd_yield(void) { sched_yield(); }

@@ -185,7 +185,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->argument = argument;
   self->result = PTHREAD_CANCELED;  // what a cancellation past the hooks leaves
   self->carrier = nullptr;
-  self->last_worker = nullptr;
+  self->worker = nullptr;
   self->waiter.coroutine = self;
   self->timer.heap = nullptr;
   self->pinned = false;
@@ -317,11 +317,11 @@ void coroutines_reset() {
 
 // The first frame of every coroutine. pthread_exit and cancellation unwind to the buffer registered here as to that of a cleanup
 // handler; glibc's own start routine would end the process, because it believes this to be its last thread.
-extern "C" void weft_coroutine_main(void* argument) {
+extern "C" void weft_coroutine_main(void* argument, uintptr_t message) {
   using namespace weft;
   if (!argument) tls_block_self_test();
   auto* self = (Coroutine*)argument;
-  coroutine_begins(self);
+  coroutine_begins(self, message);
   tls_block_started(self);
   __pthread_unwind_buf_t buffer;
   if (!__sigsetjmp_cancel(buffer.__cancel_jmp_buf, 0)) {

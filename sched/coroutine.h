@@ -58,7 +58,7 @@ struct Coroutine {
   Coroutine* next;   // link of the one queue it is in
   Waiter waiter;
   Timer timer;
-  Worker* last_worker;  // where it ran last
+  Worker* worker;  // where it runs, or ran last
 
   std::atomic<State> state;
   std::atomic<uint8_t> wait_kind;  // WaitKind

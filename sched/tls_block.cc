@@ -465,13 +465,13 @@ bool tls_block_init(const char** why) {
   ((Frame*)subject.context.sp)->r12 = nullptr;  // weft_coroutine_main knows the self-test by it
   test_coroutine = &subject;
   test_return.fs = __builtin_thread_pointer();
-  weft_switch(&test_return, &subject.context);
+  weft_switch(&test_return, &subject.context, 0);
   return test_passed;
 }
 
 void tls_block_self_test() {
   self_test(test_coroutine);
-  for (;;) weft_switch(&test_coroutine->context, &test_return);
+  for (;;) weft_switch(&test_coroutine->context, &test_return, 0);
 }
 
 }  // namespace weft

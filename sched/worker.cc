@@ -148,11 +148,16 @@ Worker* touchable_worker(bool* entered) {
 
 constexpr uint64_t kPollEvery = 50000;  // cycles of the time stamp counter, some 20 microseconds
 
-enum Departure : uint8_t { kPark, kYield, kFinish, kRejoin };
+// What a switch leaves to the context it goes to: a coroutine whose stack has only now been left, and why, in the low bits.
+enum Departure : uintptr_t { kPark, kYield, kFinish, kRejoin };
+constexpr uintptr_t kDepartureMask = 3;
+static_assert(alignof(Coroutine) > kDepartureMask);
 
-[[gnu::noinline]] void settle_departed(Carrier* carrier, Coroutine* left) {
-  carrier->departed = nullptr;
-  switch (carrier->departed_how) {
+uintptr_t message_of(Coroutine* left, Departure how) { return (uintptr_t)left | how; }
+
+[[gnu::noinline]] void settle_departed(Carrier* carrier, uintptr_t message) {
+  auto* left = (Coroutine*)(message & ~kDepartureMask);
+  switch (Departure(message & kDepartureMask)) {
     case kPark: {
       uint64_t word = left->waiter.word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel);
       if (word & Waiter::kReasonMask) make_ready(left);
@@ -171,22 +176,16 @@ enum Departure : uint8_t { kPark, kYield, kFinish, kRejoin };
   }
 }
 
-// Settles what the context before this one on the carrier left behind. First thing after every switch.
-inline void settle(Carrier* carrier) {
-  if (Coroutine* left = carrier->departed) settle_departed(carrier, left);
-}
-
-// On the new stack: this coroutine runs now.
-void arrived(Coroutine* self) {
-  Carrier* carrier = self->carrier;
-  settle(carrier);
-  self->state.store(State::running, std::memory_order_relaxed);
+// First thing after every switch.
+inline void settle(Carrier* carrier, uintptr_t message) {
+  if (message) settle_departed(carrier, message);
 }
 
 void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
   next->carrier = carrier;
-  next->last_worker = worker;
+  next->worker = worker;
   next->budget = kBudget;
+  next->state.store(State::running, std::memory_order_relaxed);
   carrier->running = next;
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
@@ -212,16 +211,14 @@ void switch_away(Coroutine* self, Departure how) {
   if (worker && ++worker->slice < kDirectSwitches && !worker->preempt.load(std::memory_order_relaxed) &&
       !worker->thief.load(std::memory_order_relaxed))
     next = pop(worker);
-  carrier->departed = self;
-  carrier->departed_how = how;
+  const Context* to = &carrier->loop;
   if (next) {
     fetch_ahead(worker);
     prepare_resume(carrier, worker, next);
-    weft_switch(&self->context, &next->context);
-  } else {
-    weft_switch(&self->context, &carrier->loop);
+    to = &next->context;
   }
-  arrived(self);
+  uintptr_t message = weft_switch(&self->context, to, message_of(self, how));
+  settle(self->carrier, message);
 }
 
 // Guarded by handoff_lock.
@@ -356,7 +353,7 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  Worker* target = coroutine->last_worker;
+  Worker* target = coroutine->worker;
   if (target && !has_carrier(target)) target = nullptr;
   if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
     if (Worker* idle = sleeping_worker()) target = idle;
@@ -401,6 +398,7 @@ Worker* enter_slow(Coroutine* self) {
     if (!carrier->worker && orphan_count) attach_locked(carrier, orphans[--orphan_count]);
     if (carrier->worker) {
       carrier->inside.store(1, std::memory_order_relaxed);
+      self->worker = carrier->worker;
       handoff_lock.unlock();
       return carrier->worker;
     }
@@ -443,21 +441,26 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   return self->waiter.reason();
 }
 
-void yield(Coroutine* self) {
-  Worker* worker = enter(self);
+int yield(Coroutine* self) {
+  enter(self);
+  Worker* worker = self->worker;  // a load less than by the carrier
   Carrier* carrier = self->carrier;
   Coroutine* next = worker->head;
   if (next && !worker->run_next && ++worker->slice < kDirectSwitches &&
       !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed))) [[likely]] {
     // The head and this one change places. It may be queued before its stack is left: the queue is this carrier's own.
-    worker->tail->next = self;
-    worker->head = next->next;
+    if (worker->tail == next) {
+      worker->head = self;
+    } else {
+      worker->tail->next = self;
+      worker->head = next->next;
+    }
     worker->tail = self;
     self->next = nullptr;
     self->state.store(State::ready, std::memory_order_relaxed);
     prepare_resume(carrier, worker, next);
-    weft_switch(&self->context, &next->context);
-    arrived(self);
+    uintptr_t message = weft_switch(&self->context, &next->context, 0);
+    settle(self->carrier, message);
   } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
              worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
     switch_away(self, kYield);
@@ -466,21 +469,20 @@ void yield(Coroutine* self) {
     self->budget = kBudget;
   }
   leave(self);
+  return 0;
 }
 
 void give_way(Coroutine* self) { yield(self); }
 
-void coroutine_begins(Coroutine* self) {
-  arrived(self);
+void coroutine_begins(Coroutine* self, uintptr_t message) {
+  settle(self->carrier, message);
   leave(self);
 }
 
 void switch_finished(Coroutine* self) {
   if (self->pinned) {
     Carrier* carrier = self->carrier;
-    carrier->departed = self;
-    carrier->departed_how = kFinish;
-    weft_switch(&self->context, &carrier->loop);
+    weft_switch(&self->context, &carrier->loop, message_of(self, kFinish));
   } else {
     enter(self);
     switch_away(self, kFinish);
@@ -527,15 +529,15 @@ void add_orphan(Worker* worker) {
 }
 
 void carrier_loop(Carrier* carrier) {
-  for (;;) {
-    settle(carrier);
+  for (uintptr_t message = 0;;) {
+    settle(carrier, message);
     carrier->running = nullptr;
     if (carrier->pinned) return;
     if (!carrier->worker && !await_worker(carrier)) return;
     Worker* worker = carrier->worker;
     Coroutine* next = find_next(worker);
     prepare_resume(carrier, worker, next);
-    weft_switch(&carrier->loop, &next->context);
+    message = weft_switch(&carrier->loop, &next->context, 0);
   }
 }
 

@@ -61,10 +61,8 @@ struct alignas(64) Carrier {
   std::atomic<uint32_t> inside{0};
   std::atomic<uint32_t> taken{1};  // no worker is with it, or the monitor is deciding
   Worker* worker = nullptr;        // written under handoff_lock
-  Coroutine* departed = nullptr;   // who was switched away from, until the next context has settled it
-  uint8_t departed_how = 0;
-  Context loop;                   // its own stack and fs
-  std::atomic<uint32_t> wake{0};  // futex a spare carrier sleeps on
+  Context loop;                    // its own stack and fs
+  std::atomic<uint32_t> wake{0};   // futex a spare carrier sleeps on
   Coroutine* running = nullptr;
   Coroutine* pinned = nullptr;
   Carrier* next = nullptr;          // list of spares, guarded by handoff_lock
@@ -98,7 +96,8 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline);
 Wake block_kernel_thread(Waiter* waiter, uint64_t deadline);
 
 // The running coroutine goes to the back of the queue.
-void yield(Coroutine* self);
+// Returns 0 for sched_yield, whose call of it is a jump.
+int yield(Coroutine* self);
 // For every woven call: gives way when the budget is spent, the monitor asks, or the worker was taken.
 void give_way(Coroutine* self);
 inline void check_turn(Coroutine* self) {

@@ -9,7 +9,7 @@ from rig.mode import Native, Woven
 from rig.process import Site, Trouble
 from rig.report import median
 
-NAMES = ('yield', 'create_join', 'mutex_uncontended', 'mutex_contended', 'condvar_round_trip', 'pipe_round_trip',
+NAMES = ('yield', 'yield_elsewhere', 'create_join', 'mutex_uncontended', 'mutex_contended', 'condvar_round_trip', 'pipe_round_trip',
          'sleep_lateness')
 
 
