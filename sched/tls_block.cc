@@ -36,6 +36,12 @@ constexpr unsigned kMaxTcb = 8192;
 constexpr unsigned kMaxSelfPointers = 128;
 constexpr unsigned kRedZone = 256;  // below the TLS, above the first frame
 
+// Blocks begin at different lines of their pages, or the hot lines of all coroutines would share a few sets of the caches. Not so
+// far down that a TCB and the TLS next to it leave the first page.
+constexpr unsigned kColours = 22;
+constexpr unsigned kLine = 64;
+unsigned colour(uint32_t slot) { return slot * 5 % kColours * kLine; }
+
 struct Glibc {
   size_t tcb_size;
   size_t tls_size;  // static TLS, TCB included
@@ -290,10 +296,10 @@ void self_test(Coroutine* coroutine) {
 
 }  // namespace
 
-uint64_t tls_block_size() { return glibc.tls_size + glibc.tls_align + kRedZone; }
+uint64_t tls_block_size() { return glibc.tls_size + glibc.tls_align + kRedZone + kColours * kLine; }
 
 int tls_block_make(Coroutine* coroutine, char* low, uint64_t size) {
-  char* tcb = (char*)(((uintptr_t)(low + size) - glibc.tcb_size) & -glibc.tls_align);
+  char* tcb = (char*)(((uintptr_t)(low + size) - colour(coroutine->slot) - glibc.tcb_size) & -glibc.tls_align);
   coroutine->tcb = tcb;
   lay_tcb(tcb, coroutine, true);
   if (!glibc.allocate_tls(tcb)) return ENOMEM;
@@ -317,8 +323,12 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
   char* top = coroutine->supplied_stack ? (char*)coroutine->supplied_stack + coroutine->supplied_size
                                         : tcb - (glibc.tls_size - glibc.tcb_size) - kRedZone;
   auto* frame = (Frame*)(((uintptr_t)top & ~uintptr_t{63}) - sizeof(Frame));
-  *frame = {.mxcsr = 0x1f80,
-            .x87 = 0x037f,
+  // A thread inherits its creator's, as it does its kernel state.
+  unsigned mxcsr;
+  unsigned short x87;
+  asm volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(x87));
+  *frame = {.mxcsr = mxcsr,
+            .x87 = x87,
             .padding = 0,
             .r15 = nullptr,
             .r14 = nullptr,

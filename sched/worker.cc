@@ -190,6 +190,8 @@ void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+constexpr uint32_t kManyReady = 16;  // fewer have what they touch in the first-level cache
+
 // What the next but one will touch first is fetched while the next one runs: with thousands of them nothing of it is in a cache. Two
 // steps ahead only the coroutine itself, whose words say where the rest lies.
 inline void fetch_ahead(const Worker* worker) {
@@ -458,6 +460,7 @@ int yield(Coroutine* self) {
     worker->tail = self;
     self->next = nullptr;
     self->state.store(State::ready, std::memory_order_relaxed);
+    if (worker->length.load(std::memory_order_relaxed) >= kManyReady) fetch_ahead(worker);
     prepare_resume(carrier, worker, next);
     uintptr_t message = weft_switch(&self->context, &next->context, 0);
     settle(self->carrier, message);
