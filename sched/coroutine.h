@@ -6,10 +6,12 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "asm/context.h"
 #include "sched/lock.h"
+#include "sched/poller.h"
 #include "sched/timers.h"
 #include "sched/wait.h"
 
@@ -52,19 +54,23 @@ inline bool ends_by_cancel(WaitKind kind) {
          kind == WaitKind::semaphore || kind == WaitKind::signal;
 }
 
-struct Coroutine {
+struct alignas(64) Coroutine {
+  // first line: what its wake-up and the switch to it touch
   Context context;
   Carrier* carrier;  // set by whoever switches to it, before the switch
   Coroutine* next;   // link of the one queue it is in
   Waiter waiter;
-  Timer timer;
   Worker* worker;  // where it runs, or ran last
-
   std::atomic<State> state;
   std::atomic<uint8_t> wait_kind;  // WaitKind
   bool pinned;                     // its carrier runs nothing else
   bool rescued;                    // the monitor has looked at this wait already
   int32_t wait_fd;
+
+  PollWait
+      fd_wait;  // its place in the queue of the one descriptor it waits for; here and not on its stack, whose page is cold
+  Timer timer;
+
   const void* wait_object;
   uint64_t since;  // start of this wait; written only where the monitor may want it
 
@@ -115,6 +121,8 @@ struct Coroutine {
   static constexpr uint8_t kJoined = 4;    // somebody has its result
   static constexpr uint8_t kJoining = 8;   // somebody waits for its end
 };
+
+static_assert(offsetof(Coroutine, fd_wait) == 64);
 
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;

@@ -67,7 +67,8 @@ namespace {
 
 constexpr uint32_t kWorkerEvent = ~0u;  // in place of a descriptor: the worker's eventfd
 constexpr unsigned kEventsAtOnce = 256;
-constexpr int kFetchAhead = 4;  // events whose descriptor is fetched into the cache beforehand
+constexpr int kFetchAhead =
+    4;  // events between the fetch of a descriptor into the cache, that of who waits for it, and the event
 
 std::atomic<bool> have_pwait2{true};
 
@@ -98,6 +99,23 @@ long register_locked(Descriptor* d, int fd, Direction direction, Worker* worker)
   d->registered.store(wanted, std::memory_order_relaxed);
   d->poller = (uint16_t)(home->index + 1);
   return 0;
+}
+
+// Always inline: see fetch_ahead in sched/worker.cc.
+[[gnu::always_inline]] inline void fetch_descriptor(int fd) {
+  if (Descriptor* d = descriptor(fd)) {
+    __builtin_prefetch(d, 1);
+    __builtin_prefetch((char*)d + 64, 1);
+  }
+}
+// Without the lock: at worst the wrong line is fetched.
+[[gnu::always_inline]] inline void fetch_waiter(int fd) {
+  Descriptor* d = descriptor(fd);
+  if (!d) return;
+  const WaitNode* node = __atomic_load_n(&d->ready[(int)Direction::read].waiters.head, __ATOMIC_RELAXED);
+  if (!node) return;
+  __builtin_prefetch(node, 1);
+  __builtin_prefetch((const char*)node - 64, 1);  // mostly in the coroutine, whose own first line is the one before
 }
 
 unsigned handle_event(uint64_t data, uint32_t events) {
@@ -176,7 +194,10 @@ FdWake as_fd_wake(Joined joined) {
 FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
   Coroutine* self = woven();
   Worker* worker = enter(self);
-  PollWait wait = {{}, *fd, direction, seen};
+  PollWait& wait = self->fd_wait;
+  wait.fd.store(*fd, std::memory_order_relaxed);
+  wait.direction = direction;
+  wait.seen = seen;
   uint64_t ticket = self->waiter.begin(true);
   Joined joined = join(&wait, self, worker, ticket, 0);
   if (joined != Joined::queued) {
@@ -303,11 +324,8 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
   worker_awake(worker);
   unsigned woken = 0;
   for (long i = 0; i < found; i++) {
-    if (i + kFetchAhead < found)
-      if (Descriptor* later = descriptor((int)(uint32_t)events[i + kFetchAhead].data.u64)) {
-        __builtin_prefetch(later, 1);
-        __builtin_prefetch((char*)later + 64, 1);
-      }
+    if (i + 2 * kFetchAhead < found) fetch_descriptor((int)(uint32_t)events[i + 2 * kFetchAhead].data.u64);
+    if (i + kFetchAhead < found) fetch_waiter((int)(uint32_t)events[i + kFetchAhead].data.u64);
     if ((uint32_t)events[i].data.u64 != kWorkerEvent) woken += handle_event(events[i].data.u64, events[i].events);
   }
   worker->looks_done.store(look, std::memory_order_release);
