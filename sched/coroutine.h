@@ -65,10 +65,11 @@ struct alignas(64) Coroutine {
   std::atomic<uint8_t> wait_kind;  // WaitKind
   bool pinned;                     // its carrier runs nothing else
   bool rescued;                    // the monitor has looked at this wait already
-  int32_t wait_fd;
+  std::atomic<int32_t>
+      follower;  // distance to one that is queued some places behind it, or once was; see fetch_ahead()
 
-  PollWait
-      fd_wait;  // its place in the queue of the one descriptor it waits for; here and not on its stack, whose page is cold
+  int32_t wait_fd;
+  PollWait fd_wait;  // its place in the queue of the one descriptor it waits for: not on its stack, whose page is cold
   Timer timer;
 
   const void* wait_object;
@@ -122,7 +123,7 @@ struct alignas(64) Coroutine {
   static constexpr uint8_t kJoining = 8;   // somebody waits for its end
 };
 
-static_assert(offsetof(Coroutine, fd_wait) == 64);
+static_assert(offsetof(Coroutine, wait_fd) == 64);
 
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;

@@ -25,6 +25,7 @@ namespace weft {
 
 constexpr unsigned kMaxWorkers = 256;
 constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes through its loop: inbox, timers, poller
+constexpr uint32_t kFollower = 8;         // a queued coroutine knows who comes so many places behind it
 constexpr uint64_t kAlternateStack = 32 << 10;
 constexpr uint32_t kBudget = 64;  // woven calls that succeed in a row before others get their turn
 
@@ -37,6 +38,8 @@ struct alignas(64) Worker {
   uint32_t index = 0;
   int epoll_fd = -1;
   int event_fd = -1;
+  Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring
+  uint32_t pushes = 0;
   uint64_t polled_at = 0;       // time stamp of the last look at the poller while others were ready
   uint64_t ticks_seen = 0;      // monitor only: `switches` at its last look
   uint32_t ticks_stuck = 0;     // monitor only
