@@ -1,57 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// The library's beginning: resolves the next definitions, reads the options, prepares the runtime. It is the one constructor.
+// The library's beginning: what the runtime needs of the next definitions, the options, the runtime's preparation. It is the one
+// constructor.
 //
 // Before the first thread nothing else happens: no kernel thread, no descriptor, no TLS block.
 #include "hook/hook.h"
-#include "hook/early.h"
+#include "hook/next_symbol.h"
 #include "sched/runtime.h"
 
 namespace weft {
 
-constinit Real real_table = early_table();
-constinit bool real_resolved = false;
+constinit Real real_table = {};
 
-namespace {
-
-struct Entry {
-  void** slot;
-  const char* name;
-  const char* version;
-};
-
-bool resolving;
-
-}  // namespace
-
-void real_resolve() {
-  if (resolving) return;  // a call from inside dlsym: the early table serves it
-  resolving = true;
-  Real found = {};
-  const Entry entries[] = {
-#define WEFT_HOOK(family, name, version, why) {(void**)&found.name, #name, version},
+void* real_find(RealName name) {
+  struct Entry {
+    const char* name;
+    uint32_t hash;
+    const char* version;
+  };
+  static constexpr Entry kEntries[] = {
+#define WEFT_HOOK(family, name, version, why) {#name, gnu_hash(#name), version},
 #define WEFT_ALIAS(family, alias, name)
 #include "hook/functions.def"
 #undef WEFT_HOOK
 #undef WEFT_ALIAS
   };
-  for (const Entry& entry : entries) {
-    void* address = entry.version[0] ? dlvsym(RTLD_NEXT, entry.name, entry.version) : nullptr;
-    if (!address) address = dlsym(RTLD_NEXT, entry.name);
-    *entry.slot = address;
-  }
-  real_table = found;
-  real_calls.pthread_create = (decltype(real_calls.pthread_create))found.pthread_create;
-  real_calls.pthread_exit = (decltype(real_calls.pthread_exit))found.pthread_exit;
-  real_calls.sigaction = (decltype(real_calls.sigaction))found.sigaction;
-  real_calls.cancel_now = cancel_now;
-  real_resolved = true;
-  resolving = false;
+  const Entry& entry = kEntries[(unsigned)name];
+  void* address = next_symbol(entry.name, entry.hash, entry.version);
+  // Not in the list of modules behind us as we understand it: ld.so may know better.
+  if (!address && entry.version[0]) address = dlvsym(RTLD_NEXT, entry.name, entry.version);
+  return address ? address : dlsym(RTLD_NEXT, entry.name);
 }
 
 namespace {
 
 [[gnu::constructor]] void initialise() {
-  real_resolve();
+  real_calls.pthread_create = (decltype(real_calls.pthread_create))real().pthread_create.get();
+  real_calls.pthread_join = (decltype(real_calls.pthread_join))real().pthread_join.get();
+  real_calls.pthread_exit = (decltype(real_calls.pthread_exit))real().pthread_exit.get();
+  real_calls.sigaction = (decltype(real_calls.sigaction))real().sigaction.get();
+  real_calls.cancel_now = cancel_now;
   runtime_prepare();
 }
 

@@ -189,7 +189,6 @@ WEFT_EXPORT int daemon(int no_chdir, int no_close) noexcept {
 // Called by the stub of vfork (asm/vfork_x86_64.S), before the child and, in the parent, after it.
 extern "C" void weft_vfork_prepare() {
   if (thread_state.vfork_child++) return;
-  real();  // the child must find the table resolved
   if (woven() && program_traces()) pin_current();
   Coroutine* self = thread_state.woven;
   thread_state.parked_woven = self;
@@ -338,5 +337,5 @@ extern "C" void* weft_dlopen_target(const char** file, long* mode) {
         *file);
     *file = "libweft.so (refused: it can only be preloaded or linked)";
   }
-  return (void*)real().dlopen;
+  return (void*)real().dlopen.get();
 }

@@ -1,19 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 // The next definitions of the hooked functions (libc's, or those of a preload behind us), each typed by its own declaration.
 //
-// Resolved in one guarded pass at the first need. dlsym may call malloc and malloc may call a hook: calls that come in meanwhile
-// find the raw system calls of early.cc in the table.
+// Each is looked up at its first call. That needs no lock and allocates nothing, so it may happen in a signal handler, in a vfork
+// child, inside malloc or before the library's constructor has run.
 #pragma once
 
 #include "hook/declarations.h"
 
 namespace weft {
 
+enum class RealName : unsigned {
+#define WEFT_HOOK(family, name, version, why) name,
+#define WEFT_ALIAS(family, alias, name)
+#include "hook/functions.def"
+#undef WEFT_HOOK
+#undef WEFT_ALIAS
+};
+void* real_find(RealName name);
+
+// Called like the function it stands for.
+template <class Pointer, RealName kName>
+struct RealFunction {
+  Pointer get() const {
+    Pointer found = __atomic_load_n(&pointer, __ATOMIC_RELAXED);
+    if (!found) [[unlikely]] {
+      found = (Pointer)real_find(kName);
+      __atomic_store_n(&pointer, found, __ATOMIC_RELAXED);
+    }
+    return found;
+  }
+  operator Pointer() const { return get(); }
+
+  mutable Pointer pointer;
+};
+
 // Programs still call some that new code is told not to.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#pragma GCC diagnostic ignored "-Wignored-attributes"
 struct Real {
-#define WEFT_HOOK(family, name, version, why) decltype(&::name) name;
+#define WEFT_HOOK(family, name, version, why) RealFunction<decltype(&::name), RealName::name> name;
 #define WEFT_ALIAS(family, alias, name)
 #include "hook/functions.def"
 #undef WEFT_HOOK
@@ -22,13 +48,6 @@ struct Real {
 #pragma GCC diagnostic pop
 
 extern Real real_table;
-extern bool real_resolved;
-void real_resolve();
-
-inline const Real& real() {
-  if (!real_resolved) [[unlikely]]
-    real_resolve();
-  return real_table;
-}
+inline const Real& real() { return real_table; }
 
 }  // namespace weft

@@ -8,6 +8,9 @@ namespace weft {
 
 extern Lock handoff_lock;  // guards which carrier has which worker, the spare carriers and the workers without one
 
+// A kernel thread by the real pthread_create, with the carriers' signal mask; detached unless *to_join is wanted. 0 or an error number.
+int kernel_thread_create(void* (*start)(void*), void* argument, unsigned long* to_join = nullptr);
+
 // Makes a carrier by the real pthread_create, from the calling thread, whose kernel state it inherits. 0 or an error number.
 int carrier_create();
 unsigned carriers_alive();
@@ -21,6 +24,7 @@ bool worker_waits_for_carrier();
 void add_orphan(Worker* worker);       // it waits for a carrier
 void release_worker(Coroutine* self);  // inside; afterwards outside and without a worker
 Worker* least_loaded_worker();
+Worker* worker_begin(unsigned index);  // makes it; with neither poller nor carrier
 void workers_set_count(unsigned count);
 void workers_reset();  // fork child
 void carriers_reset();

@@ -43,25 +43,55 @@ struct Pool {
   uint64_t size = 0;
   uint64_t guard = 0;
   Coroutine* first = nullptr;
+  Coroutine* bare = nullptr;  // without a block: buried, or there was no memory for one
+  uint32_t pooled = 0;        // from `first` on
+  uint32_t least = 0;         // of `pooled`, since the last coroutines_count_surplus()
+  uint32_t surplus = 0;       // of these so many are to be buried
+  Pool* next = nullptr;       // of those that have been used
 };
+constexpr uint32_t kWarm = 64;  // blocks of one kind that are kept for good
 constexpr unsigned kPools = 32;
 constexpr unsigned kPowers = 36;  // from a page up
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLargest = kPage << (kPowers - 1);  // stack or guard
 Pool pools[kPools];
-Coroutine* rounded_pools[kPowers][kPowers];
-Lock pool_lock;  // guards the pools and the growth of the table
+Pool rounded_pools[kPowers][kPowers];
+Lock pool_lock;           // guards the pools and the growth of the table
+Pool* used_pools;         // guarded by pool_lock
+uint32_t surplus_in_all;  // guarded by pool_lock
 
 uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 
 // Where blocks of this kind are kept. Null: nowhere, they have to be rounded up.
-Coroutine** pool_locked(uint64_t size, uint64_t guard) {
+Pool* pool_locked(uint64_t size, uint64_t guard) {
+  auto begin = [&](Pool& pool) {
+    pool = {.size = size, .guard = guard, .next = used_pools};
+    used_pools = &pool;
+  };
   for (Pool& pool : pools) {
-    if (!pool.size) pool = {size, guard, nullptr};
-    if (pool.size == size && pool.guard == guard) return &pool.first;
+    if (!pool.size) begin(pool);
+    if (pool.size == size && pool.guard == guard) return &pool;
   }
   if (!std::has_single_bit(size) || !std::has_single_bit(guard)) return nullptr;
-  return &rounded_pools[std::countr_zero(size / kPage)][std::countr_zero(guard / kPage)];
+  Pool& pool = rounded_pools[std::countr_zero(size / kPage)][std::countr_zero(guard / kPage)];
+  if (!pool.size) begin(pool);
+  return &pool;
+}
+
+Coroutine* take_locked(Pool* pool) {
+  Coroutine* coroutine = pool->first;
+  if (!coroutine) {
+    coroutine = pool->bare;
+    if (coroutine) pool->bare = coroutine->next;
+    return coroutine;
+  }
+  pool->first = coroutine->next;
+  if (--pool->pooled < pool->least) pool->least = pool->pooled;
+  if (pool->surplus > pool->pooled) {
+    pool->surplus--;
+    surplus_in_all--;
+  }
+  return coroutine;
 }
 
 Coroutine* new_slot_locked() {
@@ -85,18 +115,14 @@ Coroutine* new_slot_locked() {
 Coroutine* obtain(uint64_t size, uint64_t guard) {
   Coroutine* coroutine = nullptr;
   pool_lock.lock();
-  Coroutine** pool = pool_locked(size, guard);
+  Pool* pool = pool_locked(size, guard);
   if (!pool) {
     size = std::bit_ceil(size);
     guard = std::bit_ceil(guard);
     pool = pool_locked(size, guard);
   }
-  if (*pool) {
-    coroutine = *pool;
-    *pool = coroutine->next;
-  } else {
-    coroutine = new_slot_locked();
-  }
+  coroutine = take_locked(pool);
+  if (!coroutine) coroutine = new_slot_locked();
   pool_lock.unlock();
   if (!coroutine) return nullptr;
   if (coroutine->has_block) {
@@ -117,8 +143,8 @@ Coroutine* obtain(uint64_t size, uint64_t guard) {
   if (!complete || tls_block_make(coroutine, coroutine->saved_low, coroutine->saved_size)) {
     // The slot waits in the pool for better times.
     Locked locked(pool_lock);
-    coroutine->next = *pool;
-    *pool = coroutine;
+    coroutine->next = pool->bare;
+    pool->bare = coroutine;
     return nullptr;
   }
   coroutine->has_block = true;
@@ -298,16 +324,62 @@ int detach(Coroutine* target) {
 void release(Coroutine* coroutine) {
   Locked locked(pool_lock);
   coroutine->state.store(State::free, std::memory_order_relaxed);
-  Coroutine** pool = pool_locked(coroutine->saved_size, coroutine->guard_size);
-  coroutine->next = *pool;
-  *pool = coroutine;
+  Pool* pool = pool_locked(coroutine->saved_size, coroutine->guard_size);
+  coroutine->next = pool->first;
+  pool->first = coroutine;
+  pool->pooled++;
+}
+
+bool coroutines_count_surplus() {
+  Locked locked(pool_lock);
+  surplus_in_all = 0;
+  bool going_down = false;
+  for (Pool* pool = used_pools; pool; pool = pool->next) {
+    pool->surplus = pool->least > kWarm ? pool->least - kWarm : 0;
+    surplus_in_all += pool->surplus;
+    going_down = going_down || pool->pooled > kWarm;
+    pool->least = pool->pooled;
+  }
+  return going_down;
+}
+
+bool coroutine_bury() {
+  Coroutine* dead = nullptr;
+  Pool* pool = nullptr;
+  {
+    Locked locked(pool_lock);
+    if (!surplus_in_all) return false;
+    for (pool = used_pools; pool && !(pool->surplus && pool->first);) pool = pool->next;
+    if (!pool) return false;
+    pool->surplus--;
+    surplus_in_all--;
+    dead = pool->first;
+    pool->first = dead->next;
+    if (--pool->pooled < pool->least) pool->least = pool->pooled;
+  }
+  bool buried = tls_block_bury(dead);
+  if (buried) {
+    dead->has_block = false;
+    stack_trim(dead->saved_low, dead->saved_size);
+    count(Metric::blocks_buried);
+  }
+  Locked locked(pool_lock);
+  Coroutine** list = buried ? &pool->bare : &pool->first;
+  dead->next = *list;
+  *list = dead;
+  if (!buried) pool->pooled++;
+  return buried;
 }
 
 void coroutines_reset() {
   pool_lock.reset();
-  for (Pool& pool : pools) pool = {};
-  for (auto& row : rounded_pools)
-    for (Coroutine*& first : row) first = nullptr;
+  surplus_in_all = 0;
+  for (Pool* pool = used_pools; pool;) {
+    Pool* next = pool->next;
+    *pool = {};
+    pool = next;
+  }
+  used_pools = nullptr;
   for (Coroutine*& chunk : chunks) chunk = nullptr;
   slots.store(0);
   live.store(0);

@@ -168,6 +168,11 @@ void release(Coroutine* coroutine);
 // Number of coroutines that have not ended.
 uint32_t live_coroutines();
 
+// For the monitor. The blocks that nobody has taken since the last call are surplus, all but a few. True: a later call may find more.
+bool coroutines_count_surplus();
+// Gives the memory of one surplus block back. False: there is none left, or no thread was to be had for it.
+bool coroutine_bury();
+
 void coroutines_reset();  // fork child: forgets them all
 
 }  // namespace weft

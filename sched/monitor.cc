@@ -23,8 +23,6 @@
 
 namespace weft {
 
-int kernel_thread_create(void* (*start)(void*), void* argument);
-
 namespace {
 
 constexpr uint64_t kMillisecond = 1000000;
@@ -32,6 +30,8 @@ constexpr uint64_t kTick = 2 * kMillisecond;
 constexpr uint64_t kIdleTick = 10 * kMillisecond;
 constexpr uint64_t kIdleFor = 300 * kMillisecond;  // quiet for so long: no more ticks
 constexpr uint64_t kRescueEvery = 50 * kMillisecond;
+constexpr uint64_t kSurplusEvery = 1000 * kMillisecond;
+constexpr int kBurials = 16;         // in an idle round, 100 microseconds each
 constexpr uint32_t kStuckBusy = 2;   // ticks without a switch while others are ready
 constexpr uint32_t kStuckIdle = 25;  // ticks without a switch while nobody is
 
@@ -123,7 +123,8 @@ void end_if_alone() {
 void* monitor_main(void*) {
   if (!runtime_gate()) return nullptr;
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-monitor"));
-  uint64_t quiet_since = now_ns(), rescued = 0;
+  uint64_t quiet_since = now_ns(), rescued = 0, surplus_counted = quiet_since;
+  bool surplus = false;
   for (;;) {
     uint32_t rung = bell.load(std::memory_order_acquire);
     uint64_t now = now_ns();
@@ -136,12 +137,19 @@ void* monitor_main(void*) {
       rescued = now;
       poller_rescue(now);
     }
+    if (now - surplus_counted >= kSurplusEvery) {
+      surplus_counted = now;
+      surplus = coroutines_count_surplus();
+    }
+    if (surplus)
+      for (int burials = busy ? 1 : kBurials; burials && coroutine_bury(); burials--) {
+      }
     if (main_left.load(std::memory_order_relaxed)) {
       end_if_alone();
       busy = true;
     }
     if (busy) quiet_since = now;
-    if (now - quiet_since >= kIdleFor) {
+    if (now - quiet_since >= kIdleFor && !surplus && !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
       if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
       asleep.store(0);

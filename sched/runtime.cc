@@ -42,6 +42,7 @@ Lock start_lock;
 constexpr size_t kCarrierStack = 256 << 10;
 
 std::atomic<uint32_t> carriers{0};
+unsigned workers_begun;
 Carrier* retired_carriers;  // guarded by handoff_lock
 
 // What the kernel threads of the start wait at.
@@ -79,11 +80,11 @@ void* carrier_main(void* argument) {
   return nullptr;
 }
 
-// A kernel thread of the runtime's, with the carriers' signal mask.
-int make_kernel_thread(void* (*start)(void*), void* argument) {
+// A kernel thread of the runtime's, with the carriers' signal mask; detached, or to be joined by `to_join`.
+int make_kernel_thread(void* (*start)(void*), void* argument, unsigned long* to_join = nullptr) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  if (!to_join) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, kCarrierStack + tls_block_size());
   uint64_t mask = carrier_signal_mask(), before;
   sys::sigprocmask(2 /* SIG_SETMASK */, &mask, &before);
@@ -91,6 +92,7 @@ int make_kernel_thread(void* (*start)(void*), void* argument) {
   int error = real_calls.pthread_create(&thread, &attributes, start, argument);
   sys::sigprocmask(2, &before, nullptr);
   pthread_attr_destroy(&attributes);
+  if (to_join) *to_join = thread;
   return error;
 }
 
@@ -105,7 +107,7 @@ unsigned cpus_of_affinity() {
 // Nothing of the runtime remains but memory.
 bool go_native(const char* why) {
   move_gate(Gate::given_up);
-  for (unsigned i = 0; i < kMaxWorkers; i++)
+  for (unsigned i = 0; i < workers_begun; i++)
     if (worker_at(i)->event_fd >= 0) poller_close(worker_at(i));
   tls_block_give_up();
   log(Level::warn, "threads stay native: %s", why);
@@ -123,9 +125,8 @@ bool start_locked() {
   tls_guard_internal_signals();
   have_membarrier = sys::call(SYS_membarrier, 1 << 4 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) == 0;
   for (unsigned i = 0; i < wanted; i++) {
-    Worker* worker = worker_at(i);
-    worker->index = i;
-    if (poller_open(worker) == 0) continue;
+    workers_begun = i + 1;
+    if (poller_open(worker_begin(i)) == 0) continue;
     if (i == 0) return go_native("no descriptor is left for epoll; raise ulimit -n");
     wanted = i;
   }
@@ -203,7 +204,9 @@ int carrier_create() {
   return 0;
 }
 
-int kernel_thread_create(void* (*start)(void*), void* argument) { return make_kernel_thread(start, argument); }
+int kernel_thread_create(void* (*start)(void*), void* argument, unsigned long* to_join) {
+  return make_kernel_thread(start, argument, to_join);
+}
 
 void runtime_prepare() {
   clock_init();

@@ -25,6 +25,7 @@ void runtime_main_exits();
 // The real functions the runtime itself must call; set by hook/init before runtime_prepare returns. sched/ never includes hook/.
 struct RealCalls {
   int (*pthread_create)(unsigned long*, const void*, void* (*)(void*), void*);
+  int (*pthread_join)(unsigned long, void**);
   void (*pthread_exit)(void*);
   int (*sigaction)(int, const void*, void*);
   void (*cancel_now)();  // hook/cancel.cc's: an asynchronous cancellation acts in the midst of a computation

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 
+#include "sched/carrier.h"
 #include "sched/coroutine.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
@@ -24,8 +25,6 @@
 #include "sched/sys.h"
 
 namespace weft {
-
-int kernel_thread_create(void* (*start)(void*), void* argument);
 
 constinit std::atomic<uint64_t> main_signal_mask{0};
 constinit std::atomic<uint64_t> relayed_signals{0};

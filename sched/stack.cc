@@ -119,9 +119,7 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
   return true;
 }
 
-void stack_trim(char* low, uint64_t size, uint64_t keep) {
-  if (size > keep) sys::madvise(low, (size - keep) & ~(kPage - 1), MADV_DONTNEED);
-}
+void stack_trim(char* low, uint64_t size) { sys::madvise(low, size & ~(kPage - 1), MADV_DONTNEED); }
 
 // The forking moment may have found a slab half changed. The child makes its own.
 void stack_reset() {

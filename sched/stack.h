@@ -17,8 +17,8 @@ struct StackMemory {
 void stack_init();  // probes the guard
 // A stack with at least `size` usable bytes. False: no memory (ENOMEM) or no mapping left.
 bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack);
-// Gives back to the kernel what lies below `keep` bytes from the top.
-void stack_trim(char* low, uint64_t size, uint64_t keep);
+// Gives the memory of a stack that nobody uses back to the kernel.
+void stack_trim(char* low, uint64_t size);
 const char* stack_guard_method();
 void stack_reset();  // fork child
 

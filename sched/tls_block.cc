@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 
 #include "asm/context.h"
+#include "sched/carrier.h"
 #include "sched/coroutine.h"
 #include "sched/metrics.h"
 #include "sched/log.h"
@@ -27,6 +28,7 @@
 #include "sched/stack.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/worker.h"
 
 namespace weft {
 
@@ -59,6 +61,7 @@ struct Glibc {
   ptrdiff_t state;     // our thread_state
   const int* threads;  // glibc's count of its threads, null where it is not exported
   void* (*allocate_tls)(void*);
+  void (*deallocate_tls)(void*, bool);
   void (*ctype_init)();
   void (*call_tls_dtors)();
   struct Key {
@@ -112,8 +115,9 @@ bool find_glibc(const char** why) {
   if (!find(size, "_thread_db_sizeof_pthread") || !find(tid, "_thread_db_pthread_tid") ||
       !find(list, "_thread_db_pthread_list") || !find(start, "_thread_db_pthread_start_routine") ||
       !find(specific, "_thread_db_pthread_specific") || !find(static_info, "_dl_get_tls_static_info") ||
-      !find(glibc.allocate_tls, "_dl_allocate_tls") || !find(glibc.ctype_init, "__ctype_init") ||
-      !find(glibc.call_tls_dtors, "__call_tls_dtors") || !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
+      !find(glibc.allocate_tls, "_dl_allocate_tls") || !find(glibc.deallocate_tls, "_dl_deallocate_tls") ||
+      !find(glibc.ctype_init, "__ctype_init") || !find(glibc.call_tls_dtors, "__call_tls_dtors") ||
+      !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
     return false;
   char* self = (char*)__builtin_thread_pointer();
   glibc.tcb_size = *size;
@@ -421,6 +425,29 @@ void tls_block_release_robust_mutexes(Coroutine* coroutine) {
     link = next;
   }
   list->first = (uintptr_t)list;
+}
+
+namespace {
+
+// Between weft_load_fs and glibc's end of the thread nothing here may touch TLS.
+void* bury_start(void* argument) {
+  auto* dead = (Coroutine*)argument;
+  dead->carrier->loop.fs = __builtin_thread_pointer();
+  weft_load_fs(dead->tcb);
+  return nullptr;
+}
+
+}  // namespace
+
+bool tls_block_bury(Coroutine* coroutine) {
+  // setxid's signal may come meanwhile: its handler finds the kernel thread's own TCB by the carrier. See internal_signals.cc.
+  static Carrier gravedigger;
+  coroutine->carrier = &gravedigger;
+  unsigned long thread;
+  if (kernel_thread_create(bury_start, coroutine, &thread)) return false;
+  real_calls.pthread_join(thread, nullptr);
+  glibc.deallocate_tls(coroutine->tcb, false);
+  return true;
 }
 
 const int* tls_block_tid_of(const void* thread_pointer) {

@@ -32,6 +32,10 @@ void tls_block_started(Coroutine* coroutine);
 void tls_block_run_destructors();
 void tls_block_reset_modules(Coroutine* coroutine);
 
+// Ends a block for good: a kernel thread of glibc's making puts it on and dies in it, so that glibc gives back what its malloc keeps for
+// a thread. Not from a coroutine. False: no thread was to be had, and the block is as it was.
+bool tls_block_bury(Coroutine* coroutine);
+
 // Where the thread's kernel tid is kept: the kernel clears main's when main's kernel thread has ended.
 const int* tls_block_tid_of(const void* thread_pointer);
 // The threads glibc believes in: kernel threads and the mould.

@@ -12,6 +12,7 @@
 //   monitor against carrier    `inside` and `taken`, see worker.h
 #include "sched/worker.h"
 
+#include <new>
 #include <cerrno>
 #include <pthread.h>
 
@@ -32,7 +33,9 @@ Lock handoff_lock;
 
 namespace {
 
-Worker workers[kMaxWorkers];
+// Made by worker_begin(): a program without threads does not pay for pages of them.
+alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
+Worker* const workers = (Worker*)worker_memory;
 unsigned workers_used;
 std::atomic<int32_t> idle_workers{0};
 
@@ -346,6 +349,11 @@ Coroutine* find_next(Worker* worker) {
 }  // namespace
 
 Worker* worker_at(unsigned index) { return &workers[index]; }
+Worker* worker_begin(unsigned index) {
+  auto* worker = new (&workers[index]) Worker;
+  worker->index = index;
+  return worker;
+}
 unsigned worker_count() { return workers_used; }
 void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left out, and which test has to notice.
+
+Each rule of the runtime that an attack has shown to be needed is taken away in turn: `old` stands once in `file` and becomes `new`.
+`tests` is an expression for ctest; at least one test that it matches must fail then.
+"""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    rule: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation('glibc\'s handlers of its own signals run with the carrier\'s fs', 'sched/runtime.cc',
+             '  tls_guard_internal_signals();\n', '', r'programs\.identities'),
+    Mutation('a thread made after a change of kernel state is a kernel thread', 'hook/kernel_state.cc',
+             '  thread_state.kernel_state_changed = true;\n', '', r'programs\.inherited_state'),
+    Mutation('a coroutine that changes kernel state keeps its carrier', 'hook/kernel_state.cc',
+             '  pin_current();\n', '', r'programs\.own_state'),
+    Mutation('a new thread has its creator\'s control words', 'sched/tls_block.cc',
+             '*frame = {.mxcsr = mxcsr,', '*frame = {.mxcsr = 0x1f80,', r'programs\.rounding_modes'),
+    Mutation('a closed stream\'s descriptor is forgotten', 'hook/open.cc',
+             'int fclose(FILE* stream) {\n  note_closing_stream(stream);', 'int fclose(FILE* stream) {',
+             r'programs\.stdio_descriptors'),
+    Mutation('the monitor looks once at a wait that lasts', 'sched/monitor.cc',
+             '      poller_rescue(now);\n', '', r'unit\.poller_test|programs\.between_descriptors'),
+    Mutation('an event between the try and the wait is seen', 'sched/poller.cc',
+             'if (d->ready[(int)wait->direction].events.load(std::memory_order_relaxed) != wait->seen) return Joined::ready;',
+             '', r'unit\.poller_test|programs\.echo_stream'),
+    Mutation('who succeeds wakes the next one that waits there', 'sched/poller.cc',
+             '  if (worth_trying(d, direction)) wake_locked(d, direction, false);\n', '',
+             r'programs\.(two_waiters|many_acceptors)|unit\.poller_test'),
+    Mutation('only EAGAIN ends readiness', 'sched/poller.cc',
+             '    raise_locked(d, Direction::read);\n    woken', '    woken', r'unit\.poller_test|programs\.echo_stream'),
+    Mutation('a vfork child touches no table', 'hook/descriptor.cc',
+             '  if (thread_state.vfork_child) return real().close(fd);\n', '', r'programs\.vfork_exec'),
+    Mutation('a vfork child begins with the coroutine\'s mask', 'hook/process.cc',
+             '  if (self) sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);\n', '', r'programs\.vfork_mask'),
+    Mutation('others are ready when the epoll of a stuck carrier has events', 'sched/monitor.cc',
+             '  return sys::call(SYS_ppoll, sys::word(&events), 1, sys::word(&none), 0, 8) > 0;', '  return false;',
+             r'unit\.coroutine_test|programs\.others_go_on_.*'),
+    Mutation('a child is made with the coroutine\'s mask, not the carrier\'s', 'hook/process.cc',
+             'return with_own_mask([&] { return real().posix_spawn(pid,', 'return ([&](auto call) { return call(); })([&] { return real().posix_spawn(pid,',
+             r'programs\.children'),
+    Mutation('SIGPIPE goes to the coroutine that wrote', 'hook/socket.cc',
+             '  *mode = MSG_DONTWAIT | MSG_NOSIGNAL;\n', '  *mode = MSG_DONTWAIT;\n', r'programs\.broken_pipe'),
+    Mutation('writing is asked for only when a write has found no room', 'sched/poller.cc',
+             'have | kReadEvents | (direction == Direction::write ? kWriteEvents : 0)', 'have | kReadEvents | kWriteEvents',
+             r'unit\.poller_test'),
+    Mutation('a read of nothing is the real call', 'hook/io.cc', 'if (room == 0 || room == SIZE_MAX)', 'if (room == SIZE_MAX)',
+             r'programs\.(echo_datagram|cut_vectors)'),
+    Mutation('SO_RCVLOWAT above one is waited for by the kernel', 'hook/fd_table.cc',
+             '  if (socket_option(fd, SO_RCVLOWAT) > 1)\n', '  if (false)\n', r'programs\.receive_low_water'),
+    Mutation('a cast knows its own stack', 'sched/tls_block.cc',
+             '  *(char**)(tcb + glibc.stack_block) = coroutine->stack_low;\n', '', r'unit\.coroutine_test'),
+    Mutation('a cast\'s list links are its own', 'sched/tls_block.cc', '  links[0] = links[1] = links;\n', '',
+             r'unit\.coroutine_test|programs\.fork_in_thread'),
+    Mutation('a cast has no rseq area that the kernel knows', 'sched/tls_block.cc',
+             '    *(int32_t*)(mould + glibc.rseq + 4) = -1;  // cpu_id: not registered\n', '', r'unit\.coroutine_test'),
+    Mutation('nothing is made before the first thread', 'hook/init.cc', '  runtime_prepare();\n',
+             '  runtime_prepare();\n  runtime_start();\n', r'programs\.without_threads'),
+    Mutation('two that make each other ready share one time slice', 'sched/worker.cc',
+             '    if (Coroutine* heir = worker->run_next) {', '    if (Coroutine* heir = nullptr) {',
+             r'programs\.others_go_on_nothing'),
+    Mutation('after 64 direct switches the carrier goes through its loop', 'sched/worker.h',
+             'constexpr unsigned kDirectSwitches = 64;', 'constexpr unsigned kDirectSwitches = ~0u;',
+             r'programs\.others_go_on_nothing'),
+    Mutation('a descriptor that epoll knows already is changed', 'sched/poller.cc',
+             '      operation = EPOLL_CTL_MOD;\n    else if', '      break;\n    else if', r'unit\.poller_test'),
+    Mutation('a stream\'s lock is waited for in a region', 'hook/mutex.cc',
+             '  blocking_call(RegionKind::lasting, [&] {\n    real().flockfile(stream);\n    return 0;\n  });',
+             '  real().flockfile(stream);', r'programs\.stdio_threads'),
+]
