@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint16_t kHidden = 0x8000;   // a version that only who asks for it gets
 constexpr uint16_t kFirstVersion = 2;  // 0 is local, 1 the module itself
-constexpr unsigned kMaxModules = 64;
+constexpr unsigned kMaxModules = 24;   // libc is hardly ever further behind; if it is, dlsym finds it
 
 struct Module {
   ElfW(Addr) base;

@@ -100,8 +100,10 @@ auto forking(Call call) {
   SignalWindow window;
   if (self) signal_window_open(&window, self, false);
   long before = sys::getpid();
-  runtime_before_fork();
+  real_find_all();
+  bool cared_for = runtime_before_fork();
   auto result = call();
+  if (!cared_for) return result;
   int error = errno;
   if (sys::getpid() != before) {
     signal_window_forget();

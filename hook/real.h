@@ -17,6 +17,8 @@ enum class RealName : unsigned {
 #undef WEFT_ALIAS
 };
 void* real_find(RealName name);
+// Before a fork: or each child would look up by itself what it calls first, through pages that it does not share any more.
+void real_find_all();
 
 // Called like the function it stands for.
 template <class Pointer, RealName kName>

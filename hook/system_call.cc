@@ -309,8 +309,9 @@ WEFT_EXPORT long syscall(long number, ...) noexcept {
   if (number == SYS_getpriority && c.a == PRIO_PROCESS) c.b = subject_of_tid((pid_t)c.b).tid;
   if (number == SYS_ptrace || changes_kernel_state(number)) kernel_state_changes();
   if (number == SYS_clone && clones_process(c.a)) {
-    runtime_before_fork();
+    bool cared_for = runtime_before_fork();
     long result = native();
+    if (!cared_for) return result;
     if (result == 0)
       runtime_after_fork_child();
     else

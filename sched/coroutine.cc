@@ -21,6 +21,7 @@
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/tls_block.h"
+#include "sched/large.h"
 
 namespace weft {
 
@@ -32,7 +33,7 @@ constexpr uint32_t kMaxCoroutines = kChunk * kMaxChunks;  // 2^22
 constexpr int32_t kFirstTid = 1 << 23;                    // above every pid the kernel gives
 constexpr uint32_t kTidGenerations = 200;                 // keeps tids below FUTEX_TID_MASK
 
-Coroutine* chunks[kMaxChunks];
+WEFT_LARGE Coroutine* chunks[kMaxChunks];
 std::atomic<uint32_t> slots{0};
 std::atomic<uint32_t> live{0};
 std::atomic<uint32_t> last_id{0};
@@ -54,8 +55,8 @@ constexpr unsigned kPools = 32;
 constexpr unsigned kPowers = 36;  // from a page up
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLargest = kPage << (kPowers - 1);  // stack or guard
-Pool pools[kPools];
-Pool rounded_pools[kPowers][kPowers];
+WEFT_LARGE Pool pools[kPools];
+WEFT_LARGE Pool rounded_pools[kPowers][kPowers];
 Lock pool_lock;           // guards the pools and the growth of the table
 Pool* used_pools;         // guarded by pool_lock
 uint32_t surplus_in_all;  // guarded by pool_lock

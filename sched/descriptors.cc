@@ -14,12 +14,13 @@
 
 #include "sched/poller_parts.h"
 #include "sched/sys.h"
+#include "sched/large.h"
 
 namespace weft {
 
 Descriptor* descriptor_table;
 uint32_t descriptor_count;
-std::atomic<uint32_t> description_epochs[kDescriptionGroups];
+WEFT_LARGE std::atomic<uint32_t> description_epochs[kDescriptionGroups];
 
 namespace {
 

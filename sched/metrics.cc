@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fcntl.h>
 
+#include "sched/large.h"
 #include "sched/log.h"
 #include "sched/options.h"
 #include "sched/sys.h"
@@ -24,7 +25,7 @@ constexpr unsigned kTableRoom = 24 * 1024;  // counters with their texts, and a 
 constinit std::atomic<uint64_t> shared[kCounters] = {};
 constinit std::atomic<bool> written{false};
 constinit bool fork_child = false;
-constinit char table[kTableRoom];
+WEFT_LARGE constinit char table[kTableRoom];
 
 struct Description {
   const char* name;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fnmatch.h>
 
+#include "sched/large.h"
 #include "sched/log.h"
 #include "sched/sys.h"
 
@@ -26,7 +27,7 @@ constexpr uint64_t kMaxBytes = uint64_t{1} << 40;
 constinit bool unknown_is_said = false;  // the launcher has already spoken of unknown names,
 constinit bool value_is_said = false;    // and the first program of wrong values
 
-constinit char text_memory[kTextRoom];
+WEFT_LARGE constinit char text_memory[kTextRoom];
 constinit unsigned text_used = 0;
 
 // Variables that are weft's own and no options of a user.

@@ -19,6 +19,7 @@
 #include "sched/metrics.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
+#include "sched/large.h"
 
 namespace weft {
 
@@ -31,7 +32,7 @@ struct alignas(64) Bucket {
 };
 
 constexpr unsigned kBucketBits = 12;
-constinit Bucket buckets[1 << kBucketBits];
+WEFT_LARGE constinit Bucket buckets[1 << kBucketBits];
 constexpr unsigned kDeferredRoom = sizeof(ThreadState::deferred) / sizeof(uint64_t);
 constexpr unsigned kPickAtOnce = 32;
 

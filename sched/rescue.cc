@@ -15,6 +15,7 @@
 #include "sched/poller_parts.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/large.h"
 
 namespace weft {
 
@@ -35,10 +36,10 @@ struct Suspect {
 };
 
 // Monitor only.
-Suspect suspects[kLooksAtOnce];
+WEFT_LARGE Suspect suspects[kLooksAtOnce];
 unsigned suspect_count;
 uint32_t next_slot;
-pollfd looks[kLooksAtOnce];
+WEFT_LARGE pollfd looks[kLooksAtOnce];
 
 uint64_t ticket_of_wait(const Coroutine* coroutine) {
   uint64_t word = coroutine->waiter.word.load(std::memory_order_acquire);

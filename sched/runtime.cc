@@ -229,7 +229,11 @@ bool runtime_start() {
   return start_locked();
 }
 
-void runtime_before_fork() { modules_before_fork(); }
+bool runtime_before_fork() {
+  if (phase.load(std::memory_order_acquire) == Phase::none && !stats_wanted()) return false;
+  modules_before_fork();
+  return true;
+}
 
 void runtime_after_fork_parent() { modules_after_fork(); }
 

@@ -14,8 +14,9 @@ bool runtime_start();
 bool runtime_started();
 bool runtime_disabled();  // WEFT_DISABLE, excluded, or the machine is not as expected
 
-// Around fork, in the forking thread. The child has no coroutine and no worker: the forking one goes on as a guest.
-void runtime_before_fork();
+// Around fork, in the forking thread. The child has no coroutine and no worker: the forking one goes on as a guest. False: nothing has
+// been started, and the other two need not be called; a shell's child shall not copy pages for it.
+bool runtime_before_fork();
 void runtime_after_fork_parent();
 void runtime_after_fork_child();
 

@@ -9,6 +9,7 @@
 #include "sched/lock.h"
 #include "sched/log.h"
 #include "sched/sys.h"
+#include "sched/large.h"
 
 namespace weft {
 
@@ -26,7 +27,7 @@ struct Slabs {
 };
 
 constexpr unsigned kPitches = 64;
-Slabs slabs[kPitches];
+WEFT_LARGE Slabs slabs[kPitches];
 Lock lock;
 bool guard_by_advice;
 

@@ -29,6 +29,7 @@
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
+#include "sched/large.h"
 
 namespace weft {
 
@@ -73,8 +74,8 @@ struct Glibc {
   const void* weft_base;
 } glibc;
 
-alignas(64) char mould[kMaxTcb];           // the TCB every cast begins as; pointers into itself taken out
-uint16_t self_pointers[kMaxSelfPointers];  // byte offsets of those, as distances from the TCB in `mould`
+WEFT_LARGE alignas(64) char mould[kMaxTcb];  // the TCB every cast begins as; pointers into itself taken out
+uint16_t self_pointers[kMaxSelfPointers];    // byte offsets of those, as distances from the TCB in `mould`
 unsigned self_pointer_count;
 uint64_t mould_resolver;  // distance of the resolver state from the TCB
 
@@ -88,7 +89,7 @@ struct Module {
   size_t size;
 };
 constexpr unsigned kMaxModules = 256;
-Module modules[kMaxModules];
+WEFT_LARGE Module modules[kMaxModules];
 unsigned module_count;
 bool dynamic_modules;  // some module's TLS is allocated at first use
 unsigned long long modules_adds = ~0ull;

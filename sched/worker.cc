@@ -25,6 +25,7 @@
 #include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/large.h"
 
 namespace weft {
 
@@ -34,7 +35,7 @@ Lock handoff_lock;
 namespace {
 
 // Made by worker_begin(): a program without threads does not pay for pages of them.
-alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
+WEFT_LARGE alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
 Worker* const workers = (Worker*)worker_memory;
 unsigned workers_used;
 std::atomic<int32_t> idle_workers{0};
@@ -42,7 +43,7 @@ std::atomic<int32_t> idle_workers{0};
 // guarded by handoff_lock
 Carrier* spares;
 unsigned spare_count;
-Worker* orphans[kMaxWorkers];
+WEFT_LARGE Worker* orphans[kMaxWorkers];
 unsigned orphan_count;
 
 constexpr uint32_t kManyReady = 256;  // what fewer touch stays in the caches

@@ -120,7 +120,7 @@ PROGRAMS = {'nginx': nginx, 'redis-server': redis, 'memcached': memcached, 'post
 def pairs(build, name, rounds=9):
     """(woven/native, native/native): medians of the ratios of so many rounds, whose order turns."""
     woven_ratios, native_ratios = [], []
-    with Site() as site:
+    with Site(counters=False) as site:
         for turn in range(rounds):
             rates = {}
             order = [('native', Native()), ('woven', Woven(build)), ('again', Native())]
