@@ -98,7 +98,6 @@ int fcntl_hook(int fd, int command, void* argument) {
 using namespace weft;
 
 WEFT_EXPORT int close(int fd) {
-  if (thread_state.vfork_child) return real().close(fd);
   Coroutine* self = woven();
   if (self) cancellation_point(self);
   if (hidden(fd)) return (int)as_errno(-EBADF);

@@ -26,13 +26,16 @@ static void* reader(void* argument) {
   return NULL;
 }
 
-static void one(const char* kind, int near, int far) {
+static int close_it(int fd) { return close(fd); }
+static int close_as_stream(int fd) { return fclose(fdopen(fd, "r")); }
+
+static void one(const char* kind, int near, int far, int (*close_by)(int)) {
   struct waiter waiter = {near, -2, 0, '-'}, second = {near, -2, 0, '-'};
   pthread_t thread = start_thread(reader, &waiter);
   sem_wait(&about_to_wait);
   settle();
   settle();
-  CHECK(close(near) == 0);
+  CHECK(close_by(near) == 0);
   CHECK(fcntl(near, F_GETFD) == -1 && errno == EBADF);
 
   // The number belongs to another description now, which has a reader of its own.
@@ -80,14 +83,16 @@ int main(void) {
   int pair[2];
   sem_init(&about_to_wait, 0, 0);
   unix_pair(SOCK_STREAM, pair);
-  one("socketpair", pair[0], pair[1]);
+  one("socketpair", pair[0], pair[1], close_it);
+  unix_pair(SOCK_STREAM, pair);
+  one("socketpair, as a stream", pair[0], pair[1], close_as_stream);
   tcp_pair(pair);
   // The listener's number is free again; the sleeper's has to be the lowest, for the next description to take it.
   int lowest = dup(pair[0]);
   close(pair[0]);
-  one("tcp", lowest, pair[1]);
+  one("tcp", lowest, pair[1], close_it);
   MUST(pipe(pair) == 0);
-  one("pipe", pair[0], pair[1]);
+  one("pipe", pair[0], pair[1], close_it);
   unix_pair(SOCK_STREAM, pair);
   dup_over(pair[0], pair[1]);
   return finish();

@@ -135,9 +135,11 @@ TEST_F(PollerTest, AnEdgeBetweenTryAndWaitIsNotLost) {
     self->how = wait_fd(&fd, Direction::read, seen, kNever);
     return nullptr;
   };
+  uint64_t rescues = total(Metric::fd_rescues);
   ASSERT_EQ(spawn(&thread, body, &late, SpawnAttributes{}), 0);
   ASSERT_EQ(join(coroutine_of(thread), nullptr, kNever), 0);
   EXPECT_EQ(late.how, FdWake::ready);
+  EXPECT_EQ(total(Metric::fd_rescues), rescues);  // the monitor would have found it, later
 }
 
 TEST_F(PollerTest, ADeadlineEndsTheWait) {
@@ -287,6 +289,24 @@ TEST_F(PollerTest, ADescriptorReplacedPastTheHooksIsFound) {
   EXPECT_EQ(total(Metric::fd_rescues), rescues + 1);
   close(other[0]);
   close(other[1]);
+}
+
+// A number closed and made again past the hooks, while a duplicate keeps the description: epoll has the registration, the table has not.
+TEST_F(PollerTest, ARegistrationThatTheTableHasForgottenIsTakenOver) {
+  uint64_t adds = total(Metric::epoll_adds), mods = total(Metric::epoll_mods), rescues = total(Metric::fd_rescues);
+  // One more than there are epolls, so that one of them has it already.
+  for (unsigned round = 0; round <= worker_count(); round++) {
+    Reader reader{.fd = ends_[0]};
+    reader.start();
+    wait_until_queued(ends_[0], 1);
+    put(1);
+    reader.end();
+    EXPECT_EQ(reader.how, FdWake::ready);
+    renew_descriptor(ends_[0]);
+  }
+  EXPECT_LE(total(Metric::epoll_adds), adds + worker_count());
+  EXPECT_GE(total(Metric::epoll_mods), mods + 1);
+  EXPECT_EQ(total(Metric::fd_rescues), rescues);
 }
 
 TEST_F(PollerTest, WhatEpollDoesNotTakeIsSaid) {
