@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -226,8 +227,15 @@ class Process:
         return self.wait(seconds)
 
     def wait(self, seconds):
+        # Popen.wait with a timeout looks every 50 ms, which would be in every time that is taken.
+        with contextlib.suppress(ProcessLookupError):
+            ended = os.pidfd_open(self.pid)
+            try:
+                select.select([ended], [], [], seconds)
+            finally:
+                os.close(ended)
         try:
-            return self.popen.wait(seconds)
+            return self.popen.wait(0)
         except subprocess.TimeoutExpired:
             raise Trouble(f'after {seconds} s {self.name} {self.described()}') from None
 
