@@ -26,11 +26,11 @@ static_assert(offsetof(Context, fs) == WEFT_CONTEXT_FS);
 
 // The frame of a context that has not run yet: it starts at `rip` with r12 as its argument.
 struct Frame {
-  unsigned mxcsr;
-  unsigned short x87;
-  unsigned short padding;
-  void *r15, *r14, *r13, *r12, *rbx, *rbp;
-  void* rip;
+  unsigned mxcsr = 0x1f80;      // as a process begins: nearest, every exception masked
+  unsigned short x87 = 0x037f;  // the same, with 64 bits of mantissa
+  unsigned short padding = 0;
+  void *r15 = nullptr, *r14 = nullptr, *r13 = nullptr, *r12 = nullptr, *rbx = nullptr, *rbp = nullptr;
+  void* rip = nullptr;
 };
 static_assert(sizeof(Frame) == WEFT_FRAME_SIZE);
 

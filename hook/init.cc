@@ -3,8 +3,6 @@
 // constructor.
 //
 // Before the first thread nothing else happens: no kernel thread, no descriptor, no TLS block.
-#include <cstddef>
-
 #include "hook/hook.h"
 #include "hook/next_symbol.h"
 #include "sched/runtime.h"
@@ -14,41 +12,24 @@ namespace weft {
 constinit Real real_table = {};
 
 void* real_find(RealName name) {
-  // Texts by their offsets: with pointers the table would have to be relocated in every process.
-  struct Texts {
-#define WEFT_HOOK(family, name, version, why) \
-  char name[sizeof #name];                    \
-  char version_of_##name[sizeof version];
-#define WEFT_ALIAS(family, alias, name)
-#include "hook/functions.def"
-#undef WEFT_HOOK
-#undef WEFT_ALIAS
-  };
-  static constexpr Texts kTexts = {
-#define WEFT_HOOK(family, name, version, why) #name, version,
-#define WEFT_ALIAS(family, alias, name)
-#include "hook/functions.def"
-#undef WEFT_HOOK
-#undef WEFT_ALIAS
-  };
+  // Texts in place: with pointers the table would have to be relocated in every process.
   struct Entry {
-    uint16_t name, version;
+    char name[36];
+    char version[12];
     uint32_t hash;
   };
   static constexpr Entry kEntries[] = {
-#define WEFT_HOOK(family, name, version, why) \
-  {offsetof(Texts, name), offsetof(Texts, version_of_##name), gnu_hash(#name)},
+#define WEFT_HOOK(family, name, version, why) {#name, version, gnu_hash(#name)},
 #define WEFT_ALIAS(family, alias, name)
 #include "hook/functions.def"
 #undef WEFT_HOOK
 #undef WEFT_ALIAS
   };
   const Entry& entry = kEntries[(unsigned)name];
-  const char *text = (const char*)&kTexts + entry.name, *version = (const char*)&kTexts + entry.version;
-  void* address = next_symbol(text, entry.hash, version);
+  void* address = next_symbol(entry.name, entry.hash, entry.version);
   // Not in the list of modules behind us as we understand it: ld.so may know better.
-  if (!address && version[0]) address = dlvsym(RTLD_NEXT, text, version);
-  return address ? address : dlsym(RTLD_NEXT, text);
+  if (!address && entry.version[0]) address = dlvsym(RTLD_NEXT, entry.name, entry.version);
+  return address ? address : dlsym(RTLD_NEXT, entry.name);
 }
 
 void real_find_all() {

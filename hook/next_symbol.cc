@@ -3,9 +3,8 @@
 #include "hook/next_symbol.h"
 
 #include <cstring>
-#include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
+
+#include "hook/module.h"
 
 namespace weft {
 
@@ -15,35 +14,9 @@ constexpr uint16_t kHidden = 0x8000;   // a version that only who asks for it ge
 constexpr uint16_t kFirstVersion = 2;  // 0 is local, 1 the module itself
 constexpr unsigned kMaxModules = 24;   // libc is hardly ever further behind; if it is, dlsym finds it
 
-struct Module {
-  ElfW(Addr) base;
-  const ElfW(Sym) * symbols;
-  const char* names;
-  const uint32_t* hash;
-  const ElfW(Half) * versions;
-  const char* version_definitions;
-};
-
 Module modules[kMaxModules];  // those behind us
 unsigned module_count;
 bool looked;
-
-Module module_of(const link_map* map) {
-  Module module = {};
-  module.base = map->l_addr;
-  // ld.so has made addresses of the offsets, except in what it cannot write (the vDSO).
-  auto at = [&](const ElfW(Dyn) & entry) {
-    return entry.d_un.d_ptr < map->l_addr ? entry.d_un.d_ptr + map->l_addr : entry.d_un.d_ptr;
-  };
-  for (const ElfW(Dyn)* entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++) {
-    if (entry->d_tag == DT_SYMTAB) module.symbols = (const ElfW(Sym)*)at(*entry);
-    if (entry->d_tag == DT_STRTAB) module.names = (const char*)at(*entry);
-    if (entry->d_tag == DT_GNU_HASH) module.hash = (const uint32_t*)at(*entry);
-    if (entry->d_tag == DT_VERSYM) module.versions = (const ElfW(Half)*)at(*entry);
-    if (entry->d_tag == DT_VERDEF) module.version_definitions = (const char*)at(*entry);
-  }
-  return module;
-}
 
 void look_at_modules() {
   looked = true;
@@ -52,8 +25,8 @@ void look_at_modules() {
     if (map->l_ld == _DYNAMIC) {
       behind = true;
     } else if (behind) {
-      Module module = module_of(map);
-      if (module.symbols && module.names && module.hash) modules[module_count++] = module;
+      Module module = module_of(map->l_addr, map->l_ld);
+      if (module.symbols && module.names && module.gnu_hash) modules[module_count++] = module;
     }
   }
 }
@@ -79,7 +52,7 @@ bool has_version(const Module& module, uint32_t index, uint16_t wanted) {
 
 const ElfW(Sym) * symbol_in(const Module& module, const char* name, uint32_t hash, uint16_t version) {
   // Header: buckets, index of the first symbol that is hashed, words of the Bloom filter and its shift.
-  const uint32_t* table = module.hash;
+  const uint32_t* table = module.gnu_hash;
   uint32_t bucket_count = table[0], first = table[1], filter_words = table[2], shift = table[3];
   auto* filter = (const uint64_t*)(table + 4);
   auto* buckets = (const uint32_t*)(filter + filter_words);

@@ -12,9 +12,9 @@
 #include <atomic>
 #include <cstdarg>
 #include <cstring>
-#include <link.h>
 
 #include "hook/hook.h"
+#include "hook/module.h"
 #include "sched/log.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
@@ -39,27 +39,17 @@ auto with_own_mask(Call call) {
 }
 
 // Does this module leave `ptrace` to others? In a hash table of GNU's kind the undefined symbols come first, uncounted.
-int imports_ptrace(dl_phdr_info* module, size_t, void*) {
+int imports_ptrace(dl_phdr_info* info, size_t, void*) {
   const ElfW(Dyn)* dynamic = nullptr;
-  for (int i = 0; i < module->dlpi_phnum; i++)
-    if (module->dlpi_phdr[i].p_type == PT_DYNAMIC)
-      dynamic = (const ElfW(Dyn)*)(module->dlpi_addr + module->dlpi_phdr[i].p_vaddr);
-  const ElfW(Sym)* symbols = nullptr;
-  const char* names = nullptr;
-  const uint32_t *hash = nullptr, *gnu_hash = nullptr;
-  for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++) {
-    // ld.so has made addresses of what the file has as offsets, except where it may not write (the vDSO).
-    const char* at = (const char*)dynamic->d_un.d_ptr;
-    if ((ElfW(Addr))at < module->dlpi_addr) at += module->dlpi_addr;
-    if (dynamic->d_tag == DT_SYMTAB) symbols = (const ElfW(Sym)*)at;
-    if (dynamic->d_tag == DT_STRTAB) names = at;
-    if (dynamic->d_tag == DT_HASH) hash = (const uint32_t*)at;
-    if (dynamic->d_tag == DT_GNU_HASH) gnu_hash = (const uint32_t*)at;
-  }
-  if (!symbols || !names || (!hash && !gnu_hash)) return 0;
-  uint32_t count = gnu_hash ? gnu_hash[1] : hash[1];
+  for (int i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+      dynamic = (const ElfW(Dyn)*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+  Module module = module_of(info->dlpi_addr, dynamic);
+  if (!module.symbols || !module.names || (!module.hash && !module.gnu_hash)) return 0;
+  uint32_t count = module.gnu_hash ? module.gnu_hash[1] : module.hash[1];
   for (uint32_t i = 1; i < count; i++)
-    if (symbols[i].st_shndx == SHN_UNDEF && strcmp(names + symbols[i].st_name, "ptrace") == 0) return 1;
+    if (module.symbols[i].st_shndx == SHN_UNDEF && strcmp(module.names + module.symbols[i].st_name, "ptrace") == 0)
+      return 1;
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "sched/carrier.h"
+#include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
 #include "sched/options.h"
@@ -21,7 +22,6 @@
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/tls_block.h"
-#include "sched/large.h"
 
 namespace weft {
 
@@ -47,7 +47,7 @@ struct Pool {
   Coroutine* bare = nullptr;  // without a block: buried, or there was no memory for one
   uint32_t pooled = 0;        // from `first` on
   uint32_t least = 0;         // of `pooled`, since the last coroutines_count_surplus()
-  uint32_t surplus = 0;       // of these so many are to be buried
+  uint32_t surplus = 0;       // of these so many are to be buried, but not the last kWarm
   Pool* next = nullptr;       // of those that have been used
 };
 constexpr uint32_t kWarm = 64;  // blocks of one kind that are kept for good
@@ -57,9 +57,8 @@ constexpr uint64_t kPage = 4096;
 constexpr uint64_t kLargest = kPage << (kPowers - 1);  // stack or guard
 WEFT_LARGE Pool pools[kPools];
 WEFT_LARGE Pool rounded_pools[kPowers][kPowers];
-Lock pool_lock;           // guards the pools and the growth of the table
-Pool* used_pools;         // guarded by pool_lock
-uint32_t surplus_in_all;  // guarded by pool_lock
+Lock pool_lock;    // guards the pools and the growth of the table
+Pool* used_pools;  // guarded by pool_lock
 
 uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 
@@ -79,20 +78,25 @@ Pool* pool_locked(uint64_t size, uint64_t guard) {
   return &pool;
 }
 
-Coroutine* take_locked(Pool* pool) {
-  Coroutine* coroutine = pool->first;
-  if (!coroutine) {
-    coroutine = pool->bare;
-    if (coroutine) pool->bare = coroutine->next;
-    return coroutine;
-  }
-  pool->first = coroutine->next;
-  if (--pool->pooled < pool->least) pool->least = pool->pooled;
-  if (pool->surplus > pool->pooled) {
-    pool->surplus--;
-    surplus_in_all--;
-  }
+Coroutine* pop_locked(Coroutine*& list) {
+  Coroutine* coroutine = list;
+  if (coroutine) list = coroutine->next;
   return coroutine;
+}
+void push_locked(Coroutine*& list, Coroutine* coroutine) {
+  coroutine->next = list;
+  list = coroutine;
+}
+
+// One with a block.
+Coroutine* pop_block_locked(Pool* pool) {
+  Coroutine* coroutine = pop_locked(pool->first);
+  if (coroutine && --pool->pooled < pool->least) pool->least = pool->pooled;
+  return coroutine;
+}
+void push_block_locked(Pool* pool, Coroutine* coroutine) {
+  push_locked(pool->first, coroutine);
+  pool->pooled++;
 }
 
 Coroutine* new_slot_locked() {
@@ -122,7 +126,8 @@ Coroutine* obtain(uint64_t size, uint64_t guard) {
     guard = std::bit_ceil(guard);
     pool = pool_locked(size, guard);
   }
-  coroutine = take_locked(pool);
+  coroutine = pop_block_locked(pool);
+  if (!coroutine) coroutine = pop_locked(pool->bare);
   if (!coroutine) coroutine = new_slot_locked();
   pool_lock.unlock();
   if (!coroutine) return nullptr;
@@ -144,8 +149,7 @@ Coroutine* obtain(uint64_t size, uint64_t guard) {
   if (!complete || tls_block_make(coroutine, coroutine->saved_low, coroutine->saved_size)) {
     // The slot waits in the pool for better times.
     Locked locked(pool_lock);
-    coroutine->next = pool->bare;
-    pool->bare = coroutine;
+    push_locked(pool->bare, coroutine);
     return nullptr;
   }
   coroutine->has_block = true;
@@ -325,19 +329,14 @@ int detach(Coroutine* target) {
 void release(Coroutine* coroutine) {
   Locked locked(pool_lock);
   coroutine->state.store(State::free, std::memory_order_relaxed);
-  Pool* pool = pool_locked(coroutine->saved_size, coroutine->guard_size);
-  coroutine->next = pool->first;
-  pool->first = coroutine;
-  pool->pooled++;
+  push_block_locked(pool_locked(coroutine->saved_size, coroutine->guard_size), coroutine);
 }
 
 bool coroutines_count_surplus() {
   Locked locked(pool_lock);
-  surplus_in_all = 0;
   bool going_down = false;
   for (Pool* pool = used_pools; pool; pool = pool->next) {
     pool->surplus = pool->least > kWarm ? pool->least - kWarm : 0;
-    surplus_in_all += pool->surplus;
     going_down = going_down || pool->pooled > kWarm;
     pool->least = pool->pooled;
   }
@@ -345,18 +344,14 @@ bool coroutines_count_surplus() {
 }
 
 bool coroutine_bury() {
-  Coroutine* dead = nullptr;
-  Pool* pool = nullptr;
+  Coroutine* dead;
+  Pool* pool;
   {
     Locked locked(pool_lock);
-    if (!surplus_in_all) return false;
-    for (pool = used_pools; pool && !(pool->surplus && pool->first);) pool = pool->next;
+    for (pool = used_pools; pool && !(pool->surplus && pool->pooled > kWarm);) pool = pool->next;
     if (!pool) return false;
     pool->surplus--;
-    surplus_in_all--;
-    dead = pool->first;
-    pool->first = dead->next;
-    if (--pool->pooled < pool->least) pool->least = pool->pooled;
+    dead = pop_block_locked(pool);
   }
   bool buried = tls_block_bury(dead);
   if (buried) {
@@ -365,16 +360,15 @@ bool coroutine_bury() {
     count(Metric::blocks_buried);
   }
   Locked locked(pool_lock);
-  Coroutine** list = buried ? &pool->bare : &pool->first;
-  dead->next = *list;
-  *list = dead;
-  if (!buried) pool->pooled++;
+  if (buried)
+    push_locked(pool->bare, dead);
+  else
+    push_block_locked(pool, dead);
   return buried;
 }
 
 void coroutines_reset() {
   pool_lock.reset();
-  surplus_in_all = 0;
   for (Pool* pool = used_pools; pool;) {
     Pool* next = pool->next;
     *pool = {};

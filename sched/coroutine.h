@@ -65,8 +65,7 @@ struct alignas(64) Coroutine {
   std::atomic<uint8_t> wait_kind;  // WaitKind
   bool pinned;                     // its carrier runs nothing else
   bool rescued;                    // the monitor has looked at this wait already
-  std::atomic<int32_t>
-      follower;  // distance to one that is queued some places behind it, or once was; see fetch_ahead()
+  std::atomic<int32_t> follower;   // distance to one queued some places behind it, now or once; see fetch_ahead()
 
   int32_t wait_fd;
   PollWait fd_wait;  // its place in the queue of the one descriptor it waits for: not on its stack, whose page is cold

@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "sched/large.h"
 #include "sched/poller_parts.h"
 #include "sched/sys.h"
-#include "sched/large.h"
 
 namespace weft {
 

@@ -16,10 +16,10 @@
 #include "sched/parking_lot.h"
 
 #include "sched/clock.h"
+#include "sched/large.h"
 #include "sched/metrics.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
-#include "sched/large.h"
 
 namespace weft {
 

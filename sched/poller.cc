@@ -67,8 +67,8 @@ namespace {
 
 constexpr uint32_t kWorkerEvent = ~0u;  // in place of a descriptor: the worker's eventfd
 constexpr unsigned kEventsAtOnce = 256;
-constexpr int kFetchAhead =
-    4;  // events between the fetch of a descriptor into the cache, that of who waits for it, and the event
+// Events between the fetch of a descriptor into the cache, that of who waits for it, and their own.
+constexpr int kFetchAhead = 4;
 
 std::atomic<bool> have_pwait2{true};
 
@@ -103,10 +103,7 @@ long register_locked(Descriptor* d, int fd, Direction direction, Worker* worker)
 
 // Always inline: see fetch_ahead in sched/worker.cc.
 [[gnu::always_inline]] inline void fetch_descriptor(int fd) {
-  if (Descriptor* d = descriptor(fd)) {
-    __builtin_prefetch(d, 1);
-    __builtin_prefetch((char*)d + 64, 1);
-  }
+  if (Descriptor* d = descriptor(fd)) __builtin_prefetch(d, 1);
 }
 // Without the lock: at worst the wrong line is fetched.
 [[gnu::always_inline]] inline void fetch_waiter(int fd) {
@@ -139,10 +136,7 @@ unsigned handle_event(uint64_t data, uint32_t events) {
   return woken;
 }
 
-bool must_act(const Coroutine* self) {
-  return (self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask) != 0 ||
-         (self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0);
-}
+bool must_act(const Coroutine* self) { return signals_wanted(self) || cancel_wanted(self); }
 
 // Takes a node out of the queue it is in. The descriptor may be closed and the node moved meanwhile.
 void unlink(PollWait* wait) {

@@ -11,11 +11,11 @@
 
 #include "sched/clock.h"
 #include "sched/coroutine.h"
+#include "sched/large.h"
 #include "sched/log.h"
 #include "sched/poller_parts.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
-#include "sched/large.h"
 
 namespace weft {
 

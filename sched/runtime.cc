@@ -80,22 +80,6 @@ void* carrier_main(void* argument) {
   return nullptr;
 }
 
-// A kernel thread of the runtime's, with the carriers' signal mask; detached, or to be joined by `to_join`.
-int make_kernel_thread(void* (*start)(void*), void* argument, unsigned long* to_join = nullptr) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  if (!to_join) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kCarrierStack + tls_block_size());
-  uint64_t mask = carrier_signal_mask(), before;
-  sys::sigprocmask(2 /* SIG_SETMASK */, &mask, &before);
-  unsigned long thread;
-  int error = real_calls.pthread_create(&thread, &attributes, start, argument);
-  sys::sigprocmask(2, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  if (to_join) *to_join = thread;
-  return error;
-}
-
 unsigned cpus_of_affinity() {
   uint64_t mask[16] = {};
   long bytes = sys::call(SYS_sched_getaffinity, 0, sizeof mask, sys::word(mask));
@@ -192,7 +176,7 @@ int carrier_create() {
   memset((void*)carrier, 0, sizeof *carrier);
   carrier->taken.store(1);
   carriers.fetch_add(1);
-  int error = make_kernel_thread(carrier_main, carrier);
+  int error = kernel_thread_create(carrier_main, carrier);
   if (error) {
     carriers.fetch_sub(1);
     Locked locked(handoff_lock);
@@ -205,7 +189,18 @@ int carrier_create() {
 }
 
 int kernel_thread_create(void* (*start)(void*), void* argument, unsigned long* to_join) {
-  return make_kernel_thread(start, argument, to_join);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  if (!to_join) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kCarrierStack + tls_block_size());
+  uint64_t mask = carrier_signal_mask(), before;
+  sys::sigprocmask(2 /* SIG_SETMASK */, &mask, &before);
+  unsigned long thread;
+  int error = real_calls.pthread_create(&thread, &attributes, start, argument);
+  sys::sigprocmask(2, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (to_join) *to_join = thread;
+  return error;
 }
 
 void runtime_prepare() {

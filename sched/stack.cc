@@ -6,10 +6,10 @@
 #include <cerrno>
 #include <sys/mman.h>
 
+#include "sched/large.h"
 #include "sched/lock.h"
 #include "sched/log.h"
 #include "sched/sys.h"
-#include "sched/large.h"
 
 namespace weft {
 

@@ -22,14 +22,14 @@
 #include "asm/context.h"
 #include "sched/carrier.h"
 #include "sched/coroutine.h"
-#include "sched/metrics.h"
+#include "sched/large.h"
 #include "sched/log.h"
+#include "sched/metrics.h"
 #include "sched/runtime.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
-#include "sched/large.h"
 
 namespace weft {
 
@@ -332,16 +332,7 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
   unsigned mxcsr;
   unsigned short x87;
   asm volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(x87));
-  *frame = {.mxcsr = mxcsr,
-            .x87 = x87,
-            .padding = 0,
-            .r15 = nullptr,
-            .r14 = nullptr,
-            .r13 = nullptr,
-            .r12 = coroutine,
-            .rbx = nullptr,
-            .rbp = nullptr,
-            .rip = (void*)weft_context_entry};
+  *frame = {.mxcsr = mxcsr, .x87 = x87, .r12 = coroutine, .rip = (void*)weft_context_entry};
   coroutine->context = {frame, tcb};
 }
 

@@ -18,6 +18,7 @@
 
 #include "sched/carrier.h"
 #include "sched/clock.h"
+#include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
 #include "sched/options.h"
@@ -25,7 +26,6 @@
 #include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
-#include "sched/large.h"
 
 namespace weft {
 

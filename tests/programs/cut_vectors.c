@@ -20,7 +20,7 @@ static void* reads_slowly(void* argument) {
   ssize_t got;
   while ((got = read(fd, received + total, 30011)) > 0) {
     total += got;
-    if (total < 600000) usleep(1000);
+    if (total < 600000) usleep(1000);  // slower than the writer, so that its vectors are cut
     if (total == kTotal) break;
   }
   return as_pointer(total);
@@ -39,7 +39,7 @@ static void* sends_slowly(void* argument) {
     ssize_t put = write(fd, sent + total, piece);
     MUST(put > 0);
     total += put;
-    if (total % 700010 == 0) usleep(1000);
+    if (total % 700010 == 0) usleep(1000);  // now and then the reader finds nothing
   }
   return NULL;
 }

@@ -73,7 +73,7 @@ static void* jumps_out_of_pause(void* unused) {
   CHECK(!usr1_blocked());
   stage = jumps + 1;
   while (jumps < 5) pause();
-  usleep(1000);
+  usleep(1000);  // a wait after the jumps is one as before
   return unused;
 }
 
@@ -84,7 +84,7 @@ static void* jumps_out_of_computation(void* unused) {
   stage = jumps + 1;
   while (jumps < 5) {
   }
-  usleep(1000);
+  usleep(1000);  // a wait after the jumps is one as before
   return unused;
 }
 
@@ -100,7 +100,7 @@ static void* opens_its_mask(void* waits) {
 }
 
 static void until_stage(int wanted) {
-  while (stage != wanted) usleep(1000);
+  while (stage != wanted) usleep(1000);  // polled: the thread may jump out of whatever would tell it
   settle();
 }
 

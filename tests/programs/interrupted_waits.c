@@ -143,7 +143,7 @@ static void* takes(void* unused) {
 static void* contends(void* unused) {
   for (long i = 0; !stop; i++) {
     MUST(pthread_mutex_lock(&mutex) == 0);
-    if (i % 16 == 0) usleep(1);
+    if (i % 16 == 0) usleep(1);  // others find it locked
     MUST(pthread_mutex_unlock(&mutex) == 0);
   }
   return unused;

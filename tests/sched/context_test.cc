@@ -79,16 +79,7 @@ weft_test_entry:
 Context ContextTest::begin(void* fs, uint32_t mxcsr_word, uint16_t x87_word) {
   stack_ = std::make_unique<char[]>(kStack);
   auto* frame = (Frame*)(((uintptr_t)stack_.get() + kStack) & ~uintptr_t{63}) - 1;
-  *frame = {.mxcsr = mxcsr_word,
-            .x87 = x87_word,
-            .padding = 0,
-            .r15 = nullptr,
-            .r14 = nullptr,
-            .r13 = nullptr,
-            .r12 = this,
-            .rbx = (void*)run,
-            .rbp = nullptr,
-            .rip = (void*)weft_test_entry};
+  *frame = {.mxcsr = mxcsr_word, .x87 = x87_word, .r12 = this, .rbx = (void*)run, .rip = (void*)weft_test_entry};
   return {frame, fs};
 }
 
