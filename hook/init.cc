@@ -5,6 +5,7 @@
 // Before the first thread nothing else happens: no kernel thread, no descriptor, no TLS block.
 #include "hook/hook.h"
 #include "hook/next_symbol.h"
+#include "hook/stdio.h"
 #include "sched/runtime.h"
 
 namespace weft {
@@ -51,6 +52,7 @@ namespace {
   real_calls.pthread_exit = (decltype(real_calls.pthread_exit))real().pthread_exit.get();
   real_calls.sigaction = (decltype(real_calls.sigaction))real().sigaction.get();
   real_calls.cancel_now = cancel_now;
+  real_calls.stdio_weave = stdio_weave;
   runtime_prepare();
 }
 

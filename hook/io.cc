@@ -5,9 +5,11 @@
 //   pipes           preadv2 and pwritev2 with RWF_NOWAIT
 //   ttys, eventfds, FIFOs, …   the same; where the kernel says EOPNOTSUPP, one look by poll and then the real call
 //   files           the real call: the page cache is fast, and the monitor covers a slow disk
-#include "hook/transfer.h"
+#include "hook/io.h"
 
 #include <poll.h>
+
+#include "hook/transfer.h"
 
 namespace weft {
 
@@ -138,24 +140,32 @@ long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
 }
 
 }  // namespace
+
+long woven_read(Coroutine* self, int fd, void* buffer, size_t size) {
+  enter_call(self);
+  iovec single = {buffer, size};
+  return read_vector(self, fd, &single, 1);
+}
+
+long woven_write(Coroutine* self, int fd, const void* buffer, size_t size) {
+  enter_call(self);
+  iovec single = {const_cast<void*>(buffer), size};
+  return write_vector(self, fd, &single, 1);
+}
+
 }  // namespace weft
 
 using namespace weft;
 
 WEFT_EXPORT ssize_t read(int fd, void* buffer, size_t size) {
   Coroutine* self = woven();
-  if (!self) return real().read(fd, buffer, size);
-  enter_call(self);
-  iovec single = {buffer, size};
-  return as_errno(read_vector(self, fd, &single, 1));
+  return self ? as_errno(woven_read(self, fd, buffer, size)) : real().read(fd, buffer, size);
 }
 
 WEFT_EXPORT ssize_t __read_chk(int fd, void* buffer, size_t size, size_t room) {
   Coroutine* self = woven();
   if (!self || size > room) return real().__read_chk(fd, buffer, size, room);
-  enter_call(self);
-  iovec single = {buffer, size};
-  return as_errno(read_vector(self, fd, &single, 1));
+  return as_errno(woven_read(self, fd, buffer, size));
 }
 
 WEFT_EXPORT ssize_t readv(int fd, const iovec* vector, int count) {
@@ -167,10 +177,7 @@ WEFT_EXPORT ssize_t readv(int fd, const iovec* vector, int count) {
 
 WEFT_EXPORT ssize_t write(int fd, const void* buffer, size_t size) {
   Coroutine* self = woven();
-  if (!self) return real().write(fd, buffer, size);
-  enter_call(self);
-  iovec single = {const_cast<void*>(buffer), size};
-  return as_errno(write_vector(self, fd, &single, 1));
+  return self ? as_errno(woven_write(self, fd, buffer, size)) : real().write(fd, buffer, size);
 }
 
 WEFT_EXPORT ssize_t writev(int fd, const iovec* vector, int count) {

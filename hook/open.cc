@@ -6,6 +6,7 @@
 #include "hook/transfer.h"
 
 #include <cstdarg>
+#include <stdio_ext.h>
 
 namespace weft {
 
@@ -41,10 +42,23 @@ void note_closing_stream(FILE* stream) {
   errno = error;
 }
 
+// What a stream still has to write goes out before its descriptor is forgotten: a woven write would make it known again. Once only: what
+// cannot be written is dropped, as closing does. 0 or an errno.
+int flush_before_close(FILE* stream) {
+  if (!woven() || !stream || !__fpending(stream) || fflush(stream) == 0) return 0;
+  int error = errno;
+  __fpurge(stream);
+  return error;
+}
+
+// No region: in it nobody parks.
 template <class Call>
 FILE* reopening_stream(FILE* stream, Call call) {
+  flush_before_close(stream);
   note_closing_stream(stream);
-  return opening_stream(call);
+  FILE* reopened = call();
+  if (reopened && tracking()) note_unknown(fileno(reopened));
+  return reopened;
 }
 
 // The mode is there only if a file may be made.
@@ -130,9 +144,12 @@ WEFT_EXPORT FILE* freopen64(const char* path, const char* mode, FILE* stream) {
 }
 
 WEFT_EXPORT int fclose(FILE* stream) {
+  int error = flush_before_close(stream);
   note_closing_stream(stream);
-  if (woven()) return blocking_call(RegionKind::brief, [&] { return real().fclose(stream); });
-  return real().fclose(stream);
+  int result = real().fclose(stream);
+  if (!error || result) return result;
+  errno = error;
+  return EOF;
 }
 
 WEFT_EXPORT int pclose(FILE* stream) {
