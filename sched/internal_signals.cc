@@ -53,6 +53,7 @@ void on_internal_signal(int signal, siginfo_t* info, void* context) {
     return;
   }
   // By hand: for the compiler the thread pointer is a constant of the function, to be read where it likes.
+  tls_block_setxid_came();
   void* own;
   asm volatile("mov %%fs:0, %0" : "=r"(own) : : "memory");
   weft_load_fs(self->carrier->loop.fs);

@@ -116,7 +116,7 @@ bool all_sleep() {
 void end_if_alone() {
   if (!main_left.load(std::memory_order_acquire) || live_coroutines()) return;
   if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE)) return;  // main's own unwinding goes on
-  if (glibc_thread_count() > carriers_alive() + 2 /* the monitor and the mould */) return;
+  if (kernel_thread_count() > carriers_alive() + 1 /* the monitor */) return;
   exit(0);
 }
 

@@ -28,6 +28,7 @@
 #include "sched/runtime.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
+#include "sched/thread_list.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
 
@@ -37,6 +38,7 @@ namespace {
 
 constexpr unsigned kMaxTcb = 8192;
 constexpr unsigned kMaxSelfPointers = 128;
+constexpr int kSetxidMark = 0x40;   // in cancelhandling: setuid() waits for this thread, as glibc's descr.h has it
 constexpr unsigned kRedZone = 256;  // below the TLS, above the first frame
 
 // Blocks begin at different lines of their pages, or the hot lines of all coroutines would share a few sets of the caches. Not so
@@ -51,6 +53,7 @@ struct Glibc {
   size_t tls_align;
   unsigned tid;  // offsets in struct pthread
   unsigned list;
+  unsigned cancelhandling;
   unsigned start_routine;
   unsigned stack_block;
   unsigned stack_block_size;
@@ -59,12 +62,14 @@ struct Glibc {
   unsigned specific_count;
   ptrdiff_t resolver;  // libc's TLS pointer to its resolver state, from the thread pointer
   ptrdiff_t rseq;
-  ptrdiff_t state;     // our thread_state
-  const int* threads;  // glibc's count of its threads, null where it is not exported
+  ptrdiff_t state;      // our thread_state
+  unsigned module_tls;  // ModuleTls in struct link_map; 0: not known
+  const int* threads;   // glibc's count of its threads, null where it is not exported
   void* (*allocate_tls)(void*);
   void (*deallocate_tls)(void*, bool);
   void (*ctype_init)();
   void (*call_tls_dtors)();
+  int (*find_object)(void*, dl_find_object*);
   struct Key {
     uintptr_t sequence;
     void (*destructor)(void*);
@@ -95,7 +100,7 @@ bool dynamic_modules;  // some module's TLS is allocated at first use
 unsigned long long modules_adds = ~0ull;
 Lock modules_lock;  // guards the list, and is held while ld.so's is
 std::atomic<uint32_t> forks_going{0};
-bool mould_counted;  // by glibc, as a thread that lives
+unsigned harvested;  // threads that glibc believes to live
 
 template <class T>
 bool find(T& slot, const char* name) {
@@ -110,20 +115,21 @@ const void* base_of(const void* address) {
 
 bool find_glibc(const char** why) {
   *why = "glibc does not have the private symbols that weft needs";
-  uint32_t *size, *tid, *list, *start, *specific;
+  uint32_t *size, *tid, *list, *cancelhandling, *start, *specific;
   void (*static_info)(size_t*, size_t*);
   char *resolver, *keys;
   if (!find(size, "_thread_db_sizeof_pthread") || !find(tid, "_thread_db_pthread_tid") ||
-      !find(list, "_thread_db_pthread_list") || !find(start, "_thread_db_pthread_start_routine") ||
-      !find(specific, "_thread_db_pthread_specific") || !find(static_info, "_dl_get_tls_static_info") ||
-      !find(glibc.allocate_tls, "_dl_allocate_tls") || !find(glibc.deallocate_tls, "_dl_deallocate_tls") ||
-      !find(glibc.ctype_init, "__ctype_init") || !find(glibc.call_tls_dtors, "__call_tls_dtors") ||
-      !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
+      !find(list, "_thread_db_pthread_list") || !find(cancelhandling, "_thread_db_pthread_cancelhandling") ||
+      !find(start, "_thread_db_pthread_start_routine") || !find(specific, "_thread_db_pthread_specific") ||
+      !find(static_info, "_dl_get_tls_static_info") || !find(glibc.allocate_tls, "_dl_allocate_tls") ||
+      !find(glibc.deallocate_tls, "_dl_deallocate_tls") || !find(glibc.ctype_init, "__ctype_init") ||
+      !find(glibc.call_tls_dtors, "__call_tls_dtors") || !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
     return false;
   char* self = (char*)__builtin_thread_pointer();
   glibc.tcb_size = *size;
   glibc.tid = tid[2];  // descriptors are {bits, count, byte offset}
   glibc.list = list[2];
+  glibc.cancelhandling = cancelhandling[2];
   glibc.start_routine = start[2];
   glibc.specific = specific[2];
   glibc.specific_count = specific[0] / 64;
@@ -137,8 +143,10 @@ bool find_glibc(const char** why) {
   glibc.rtld_base = base_of((const void*)glibc.allocate_tls);
   glibc.weft_base = base_of((const void*)&find_glibc);
   find(glibc.threads, "__nptl_nthreads");
+  find(glibc.find_object, "_dl_find_object");
   *why = "glibc's thread control block is not laid out as expected";
-  return glibc.tcb_size <= kMaxTcb && glibc.tid + 4 <= glibc.tcb_size && glibc.list + 16 <= glibc.tcb_size &&
+  return glibc.tcb_size <= kMaxTcb && glibc.tid + 4 <= glibc.tcb_size &&
+         glibc.list + sizeof(ThreadLinks) <= glibc.tcb_size && glibc.cancelhandling + 4 <= glibc.tcb_size &&
          glibc.specific_count > 0 && glibc.specific + glibc.specific_count * 8 <= glibc.tcb_size &&
          glibc.tls_size < (1 << 20) && *(int*)(self + glibc.tid) == (int)sys::gettid();
 }
@@ -171,24 +179,49 @@ void* harvest_start(void* argument) {
   return nullptr;
 }
 
+// A thread of glibc's making on `stack` that has everything but a kernel thread.
+bool harvest_block(StackMemory* stack, Harvest* harvest) {
+  uint64_t size = (64 << 10) + ((glibc.tls_size + 4095) & ~uint64_t{4095});
+  if (!stack_allocate(size, 4096, stack)) return false;
+  *harvest = {};
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stack->low, stack->size);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  unsigned long thread;
+  int error = real_calls.pthread_create(&thread, &attributes, harvest_start, harvest);
+  pthread_attr_destroy(&attributes);
+  if (error) return false;
+  while (!__atomic_load_n(&harvest->published, __ATOMIC_ACQUIRE)) sys::futex_wait(&harvest->published, 0);
+  count(Metric::blocks_harvested);
+  harvested++;
+  // The number may be another thread's some day, and what glibc sends to this one would reach that.
+  *(int*)(harvest->tcb + glibc.tid) = 0;
+  return true;
+}
+
+ThreadLinks* links_of(void* tcb) { return (ThreadLinks*)((char*)tcb + glibc.list); }
+
+// The mould is the last fence; the first is the next thread of its kind, unless another thread with a stack of its own was made
+// between them.
+void harvest_fences(ThreadLinks* last) {
+  constexpr int kTries = 4;
+  for (int i = 0; i < kTries; i++) {
+    StackMemory stack;
+    Harvest harvest;
+    if (!harvest_block(&stack, &harvest)) return;
+    ThreadLinks* first = links_of(harvest.tcb);
+    thread_list_begin(first, last);
+    if (first->next == last) return;
+    last = first;
+  }
+}
+
 bool harvest_mould(const char** why) {
   *why = "no thread could be made for the mould of TLS blocks";
   StackMemory stack;
-  uint64_t size = (64 << 10) + ((glibc.tls_size + 4095) & ~uint64_t{4095});
-  if (!stack_allocate(size, 4096, &stack)) return false;
-  static Harvest harvest;
-  harvest = {};
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstack(&attributes, stack.low, stack.size);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  unsigned long thread;
-  int error = real_calls.pthread_create(&thread, &attributes, harvest_start, &harvest);
-  pthread_attr_destroy(&attributes);
-  if (error) return false;
-  while (!__atomic_load_n(&harvest.published, __ATOMIC_ACQUIRE)) sys::futex_wait(&harvest.published, 0);
-  count(Metric::blocks_harvested);
-  mould_counted = true;
+  Harvest harvest;
+  if (!harvest_block(&stack, &harvest)) return false;
 
   *why = "glibc's thread control block is not laid out as expected";
   self_pointer_count = 0;
@@ -221,18 +254,30 @@ bool harvest_mould(const char** why) {
     *(uint32_t*)(mould + glibc.rseq) = 0;      // cpu_id_start
     *(int32_t*)(mould + glibc.rseq + 4) = -1;  // cpu_id: not registered
   }
+  *(int*)(mould + glibc.cancelhandling) = 0;  // setuid() may have marked it meanwhile
+  harvest_fences(links_of(tcb));
   return true;
 }
 
-// The TCB at `tcb` as of a thread that has not begun. DTV and list links are the block's own and stay.
-void lay_tcb(char* tcb, Coroutine* coroutine, bool fresh) {
+// The TCB at `tcb` as of a thread that has not begun. DTV and list links are the block's own and stay; glibc may be walking along the
+// links.
+void lay_tcb(char* tcb, bool fresh) {
   void* dtv = ((void**)tcb)[1];
-  memcpy(tcb, mould, glibc.tcb_size);
+  unsigned behind = glibc.list + sizeof(ThreadLinks);
+  memcpy(tcb, mould, glibc.list);
+  memcpy(tcb + behind, mould + behind, glibc.tcb_size - behind);
   for (unsigned i = 0; i < self_pointer_count; i++) *(uintptr_t*)(tcb + self_pointers[i]) += (uintptr_t)tcb;
   if (!fresh) ((void**)tcb)[1] = dtv;
-  // Linked to itself: a fork's child unlinks the running thread from whatever list it believes it to be in.
-  auto* links = (void**)(tcb + glibc.list);
-  links[0] = links[1] = links;
+}
+
+// Before its TLS is laid out: what is loaded from now on lays its own.
+void list_block(Coroutine* coroutine) {
+  if (coroutine->is_listed) return;
+  // Linked to itself where there are no fences: a fork's child unlinks the running thread from whatever list it believes it to be in.
+  ThreadLinks* links = links_of(coroutine->tcb);
+  links->next = links->previous = links;
+  thread_list_add(links);
+  coroutine->is_listed = true;
 }
 
 void set_state(Coroutine* coroutine) {
@@ -241,20 +286,64 @@ void set_state(Coroutine* coroutine) {
   state->woven = state->identity = coroutine;
 }
 
+// What ld.so knows of a module's TLS, in the order of its private struct link_map. dl_iterate_phdr tells only where the calling thread's
+// copy lies once that thread has asked for it, and code with static TLS never asks.
+struct ModuleTls {
+  const void* image;
+  size_t image_size;
+  size_t size;
+  size_t alignment;
+  size_t first_byte;
+  ptrdiff_t offset;  // down from the thread pointer; 0 and -1: not static
+  size_t id;
+
+  bool is_of(const dl_phdr_info* info, const ElfW(Phdr) * tls) const {
+    return image == (const void*)(info->dlpi_addr + tls->p_vaddr) && image_size == tls->p_filesz &&
+           size == tls->p_memsz && alignment == tls->p_align && id == info->dlpi_tls_modid;
+  }
+};
+
+const ElfW(Phdr) * tls_segment(const dl_phdr_info* info) {
+  for (int i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_TLS) return &info->dlpi_phdr[i];
+  return nullptr;
+}
+
+const char* link_map_of(const void* address) {
+  dl_find_object found;
+  return glibc.find_object && glibc.find_object((void*)address, &found) == 0 ? (const char*)found.dlfo_link_map
+                                                                             : nullptr;
+}
+
+// Finds by libc's own module where that is. Without it static modules loaded late are found as far as their threads have asked.
+int find_module_tls(dl_phdr_info* info, size_t, void*) {
+  const ElfW(Phdr)* tls = tls_segment(info);
+  const char* map = tls && info->dlpi_tls_data ? link_map_of(info->dlpi_phdr) : nullptr;
+  if (!map || map != link_map_of((const void*)glibc.ctype_init)) return 0;
+  constexpr unsigned kMostOfLinkMap = 1400;
+  for (unsigned at = 0; at + sizeof(ModuleTls) <= kMostOfLinkMap; at += sizeof(void*)) {
+    auto* candidate = (const ModuleTls*)(map + at);
+    if (candidate->is_of(info, tls) &&
+        (char*)__builtin_thread_pointer() - candidate->offset == (char*)info->dlpi_tls_data)
+      glibc.module_tls = at;
+  }
+  return 1;
+}
+
 int module_found(dl_phdr_info* info, size_t, void* argument) {
   auto* tp = (char*)__builtin_thread_pointer();
   modules_adds = info->dlpi_adds + info->dlpi_subs;
   if (!info->dlpi_tls_modid) return 0;
   const void* base = nullptr;
-  const ElfW(Phdr)* tls = nullptr;
-  for (int i = 0; i < info->dlpi_phnum; i++) {
-    if (info->dlpi_phdr[i].p_type == PT_TLS) tls = &info->dlpi_phdr[i];
-    if (info->dlpi_phdr[i].p_type == PT_LOAD && !base)
-      base = (const void*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-  }
+  const ElfW(Phdr)* tls = tls_segment(info);
+  for (int i = 0; i < info->dlpi_phnum && !base; i++)
+    if (info->dlpi_phdr[i].p_type == PT_LOAD) base = (const void*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
   // libc's own TLS goes on from coroutine to coroutine (its malloc caches); ld.so's and ours are not the program's.
   if (!tls || base == glibc.libc_base || base == glibc.rtld_base || base == glibc.weft_base) return 0;
   auto* data = (char*)info->dlpi_tls_data;
+  const char* map = glibc.module_tls ? link_map_of(base) : nullptr;
+  auto* known = map ? (const ModuleTls*)(map + glibc.module_tls) : nullptr;
+  if (known && known->is_of(info, tls) && known->offset > 0) data = tp - known->offset;
   Module module{data - tp, (const void*)(info->dlpi_addr + tls->p_vaddr), tls->p_filesz, tls->p_memsz};
   if (!data || data > tp || (size_t)(tp - data) > glibc.tls_size) {
     dynamic_modules = true;
@@ -306,7 +395,8 @@ uint64_t tls_block_size() { return glibc.tls_size + glibc.tls_align + kRedZone +
 int tls_block_make(Coroutine* coroutine, char* low, uint64_t size) {
   char* tcb = (char*)(((uintptr_t)(low + size) - colour(coroutine->slot) - glibc.tcb_size) & -glibc.tls_align);
   coroutine->tcb = tcb;
-  lay_tcb(tcb, coroutine, true);
+  lay_tcb(tcb, true);
+  list_block(coroutine);
   if (!glibc.allocate_tls(tcb)) return ENOMEM;
   *(uintptr_t*)(tcb + glibc.resolver) = (uintptr_t)tcb + mould_resolver;
   set_state(coroutine);
@@ -315,7 +405,7 @@ int tls_block_make(Coroutine* coroutine, char* low, uint64_t size) {
 }
 
 void tls_block_renew(Coroutine* coroutine) {
-  lay_tcb((char*)coroutine->tcb, coroutine, false);
+  lay_tcb((char*)coroutine->tcb, false);
   set_state(coroutine);
 }
 
@@ -395,6 +485,13 @@ void tls_block_use_kernel_tid(Coroutine* coroutine) {
   sys::call(SYS_set_robust_list, sys::word(tcb + glibc.robust_head), 24);
 }
 
+void tls_block_setxid_came() {
+  char* tcb;  // by hand, as in internal_signals.cc
+  asm volatile("mov %%fs:0, %0" : "=r"(tcb) : : "memory");
+  if (*(int*)(tcb + glibc.tid) == (int)sys::gettid())
+    __atomic_fetch_and((int*)(tcb + glibc.cancelhandling), ~kSetxidMark, __ATOMIC_RELAXED);
+}
+
 void tls_block_release_robust_mutexes(Coroutine* coroutine) {
   // The kernel's struct robust_list_head. Bit 0 of a link marks a priority-inheriting mutex, whose waiters the kernel wakes
   // when the kernel thread ends.
@@ -436,7 +533,12 @@ bool tls_block_bury(Coroutine* coroutine) {
   static Carrier gravedigger;
   coroutine->carrier = &gravedigger;
   unsigned long thread;
-  if (kernel_thread_create(bury_start, coroutine, &thread)) return false;
+  thread_list_remove(links_of(coroutine->tcb));
+  if (kernel_thread_create(bury_start, coroutine, &thread)) {
+    thread_list_add(links_of(coroutine->tcb));
+    return false;
+  }
+  coroutine->is_listed = false;
   real_calls.pthread_join(thread, nullptr);
   glibc.deallocate_tls(coroutine->tcb, false);
   return true;
@@ -446,7 +548,9 @@ const int* tls_block_tid_of(const void* thread_pointer) {
   return (const int*)((const char*)thread_pointer + glibc.tid);
 }
 
-unsigned glibc_thread_count() { return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) : 0; }
+unsigned kernel_thread_count() {
+  return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) - harvested : 0;
+}
 
 bool modules_walk(int (*visit)(dl_phdr_info*, size_t, void*), void* argument, int* result) {
   Locked locked(modules_lock);
@@ -465,19 +569,21 @@ void modules_before_fork() {
 void modules_after_fork() { forks_going.fetch_sub(1); }
 
 void tls_block_give_up() {
-  if (mould_counted && glibc.threads) __atomic_fetch_sub(const_cast<int*>(glibc.threads), 1, __ATOMIC_RELEASE);
-  mould_counted = false;
+  if (glibc.threads) __atomic_fetch_sub(const_cast<int*>(glibc.threads), (int)harvested, __ATOMIC_RELEASE);
+  harvested = 0;
 }
 
 void tls_block_reset() {
   modules_lock.reset();
   forks_going.store(0);
-  mould_counted = false;  // the child's glibc has counted anew
+  harvested = 0;  // the child's glibc has counted anew
+  thread_list_reset();
   modules_adds = ~0ull;
 }
 
 bool tls_block_init(const char** why) {
   if (!find_glibc(why) || !harvest_mould(why)) return false;
+  modules_walk(find_module_tls, nullptr);
   // Keys made before the hooks could see them.
   for (int key = 0; key < PTHREAD_KEYS_MAX; key++)
     if (glibc.keys[key].sequence & 1) tls_key_created((unsigned)key);
@@ -486,6 +592,7 @@ bool tls_block_init(const char** why) {
   StackMemory stack;
   if (!stack_allocate((64 << 10) + tls_block_size(), 4096, &stack)) return false;
   static Coroutine subject;
+  subject.is_listed = false;
   subject.stack_low = stack.low;
   subject.stack_size = stack.size;
   subject.tid = (1 << 23) - 1;

@@ -2,7 +2,7 @@
 // TLS blocks: TCB, static TLS and DTV of a coroutine, on the upper end of its stack.
 //
 //   mould     one block harvested from glibc: a real pthread on our stack whose kernel thread left. It never runs and holds nothing
-//   cast      a copy of the mould's TCB with TLS and DTV from ld.so
+//   cast      a copy of the mould's TCB with TLS and DTV from ld.so, in glibc's list of threads (thread_list.h)
 //   reset     a cast used again: the TCB anew, every module's TLS back to its image, libc's own module excepted
 //
 // Where a self-test finds glibc not as expected, blocks are harvested one by one; where that fails too, threads stay native.
@@ -38,8 +38,8 @@ bool tls_block_bury(Coroutine* coroutine);
 
 // Where the thread's kernel tid is kept: the kernel clears main's when main's kernel thread has ended.
 const int* tls_block_tid_of(const void* thread_pointer);
-// The threads glibc believes in: kernel threads and the mould.
-unsigned glibc_thread_count();
+// The threads glibc believes in that are kernel threads.
+unsigned kernel_thread_count();
 
 // dl_iterate_phdr for the runtime and the hooks. A fork child has ld.so's lock as it was, held for ever if another thread was in such a
 // walk, so there is none while a process forks: false then, and nothing has been visited.
@@ -47,12 +47,16 @@ bool modules_walk(int (*visit)(dl_phdr_info*, size_t, void*), void* argument, in
 // Around the real fork, in the forking thread.
 void modules_before_fork();
 void modules_after_fork();  // in the parent
-// Threads stay native: glibc shall not count the mould among them.
+// Threads stay native: glibc shall not count harvested ones among them.
 void tls_block_give_up();
 void tls_block_reset();  // fork child
 
 // The self-test's body, run by weft_coroutine_main when it gets no coroutine.
 [[noreturn]] void tls_block_self_test();
+
+// setuid() has sent its signal to the kernel thread because the running coroutine's TCB says that one's number: this one has it, too.
+// Async-signal-safe.
+void tls_block_setxid_came();
 
 // For locks the kernel takes part in: the TCB says the kernel's tid from here on, and the kernel knows the robust list.
 // The coroutine must be pinned. Own thread only.
