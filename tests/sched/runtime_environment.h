@@ -18,6 +18,7 @@ class Runtime : public testing::Environment {
     find(real_calls.pthread_create, "pthread_create");
     find(real_calls.pthread_exit, "pthread_exit");
     find(real_calls.sigaction, "sigaction");
+    real_calls.stdio_weave = [] {};
     runtime_prepare();
     ASSERT_TRUE(runtime_start());
   }
