@@ -118,12 +118,31 @@ def status(pid):
     return values
 
 
+# futex, epoll_wait, epoll_pwait, epoll_pwait2 (x86-64): where the runtime's own kernel threads wait.
+WAITS_OF_THE_RUNTIME = {'202', '232', '281', '441'}
+
+
+def threads_outside_calls(pid):
+    """How many threads of a process run, or wait where the runtime's own wait; the others are in calls of the program."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f'/proc/{pid}/task'):
+            with contextlib.suppress(OSError):
+                with open(f'/proc/{pid}/task/{name}/syscall', encoding='ascii') as file:
+                    word = file.read().split()[0]
+                count += word == 'running' or word in WAITS_OF_THE_RUNTIME or int(name) == pid
+    return count
+
+
 class Sampler(threading.Thread):
     """Looks at a process tree every few hundredths of a second and keeps the highest it saw."""
 
-    def __init__(self, root):
+    def __init__(self, root, calls=False):
+        """`calls`: also `own`, the most threads that the root had besides those in calls of the program."""
         super().__init__(daemon=True)
         self.root = root
+        self.calls = calls
+        self.own = 0
         self.threads = 0
         self.memory_kb = 0  # VmRSS and VmPTE together
         self.lock = threading.Lock()
@@ -145,7 +164,9 @@ class Sampler(threading.Thread):
             values = status(pid)
             threads += values.get('Threads', 0)
             memory += values.get('VmRSS', 0) + values.get('VmPTE', 0)
+        own = threads_outside_calls(self.root) if self.calls else 0
         with self.lock:
+            self.own = max(self.own, own)
             self.threads = max(self.threads, threads)
             self.memory_kb = max(self.memory_kb, memory)
 

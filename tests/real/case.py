@@ -42,7 +42,10 @@ class Case:
         return self.workers + SPARE_THREADS
 
     def tool(self, name):
-        return os.path.abspath(os.path.join(self.build, name))
+        path = os.path.abspath(os.path.join(self.build, name))
+        if not os.path.exists(path):
+            raise Trouble(f'{name} is not built: tests/install-packages test, then configure and build again')
+        return path
 
     def woven(self, by='launcher', **variables):
         return Woven(self.build, by, WORKERS=self.workers, **variables)

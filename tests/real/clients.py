@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients with a thread for each connection, woven, against native servers: our own, siege, and pgbench -j."""
+"""Clients with a thread for each connection, woven: our own, siege, pgbench -j, and users of the libraries that people use."""
 
 import json
 import re
+import socket
 
 from case import REGIONS, case, ordinary
 from rig import recipes
@@ -14,6 +15,8 @@ SIEGE_USERS = 400
 SIEGE_ROUNDS = 10
 PGBENCH_CLIENTS = 64
 PGBENCH_TRANSACTIONS = 100
+CROWD = 200  # threads of the programs that use a library
+CROWD_ROUNDS = 4
 
 
 def client_run(test, site, mode, argv, threads, regions, **how):
@@ -89,3 +92,52 @@ def pgbench(test):
             test.expect_same(sums.out().strip(), f't|{total}', 'balances and history')
             test.expect_counters(process, **ordinary(PGBENCH_CLIENTS - 1))
             server.stop()
+
+
+def crowd_run(test, site, mode, argv):
+    """Runs a program of crowd.h; every one of its answers must have been right."""
+    # Natively some have ended before the sampler looks, when the last begin.
+    process = client_run(test, site, mode, [test.tool(argv[0]), *argv[1:]], CROWD * 3 // 4, REGIONS)
+    right = re.fullmatch(r'right (\d+) wrong 0\n', process.out())
+    test.expect(right and int(right.group(1)) >= CROWD * CROWD_ROUNDS, f'{argv[0]}: {process.out()!r} {process.err()[-500:]}')
+    test.expect_counters(process, **ordinary(CROWD))
+    return right and right.group(1)
+
+
+def crowd_case(test, start, argv):
+    """start(site) gives the server, native; argv(site, server) the client's command, whose answers are counted alike in both modes."""
+    native = {}
+    for mode in test.modes(MAX_REGIONS=REGIONS):
+        with Site() as site:
+            right = crowd_run(test, site, mode, argv(site, start(site)))
+            test.expect_same(right, native.setdefault('right', right), 'answers')
+
+
+@case('libpq')
+def libpq(test):
+    crowd_case(test, recipes.postgres, lambda site, server: ['postgres_client', str(CROWD), str(CROWD_ROUNDS), str(server.port)])
+
+
+@case('hiredis')
+def hiredis(test):
+    crowd_case(test, recipes.redis, lambda site, server: ['redis_client', str(CROWD), str(CROWD_ROUNDS), str(server.port)])
+
+
+@case('libcurl')
+def libcurl(test):
+    """By name, so that each thread has its own resolver thread; nginx native, then a threaded server of ours woven as well."""
+    def argv(site, server):
+        site.silent = socket.create_server(('127.0.0.1', 0), backlog=CROWD)
+        return ['curl_client', str(CROWD), str(CROWD_ROUNDS), f'http://localhost:{server.port}', site.path('www/page.txt'),
+                site.path('www/large.bin'), str(site.silent.getsockname()[1])]
+
+    crowd_case(test, recipes.nginx, argv)
+    if test.native_only:
+        return
+    with Site() as site:
+        recipes.web_root(site)
+        pages = [site.path('www/page.txt'), site.path('www/large.bin')]
+        server = recipes.announced(site, [test.tool('microhttpd_server'), *pages], test.woven())
+        crowd_run(test, site, test.woven(MAX_REGIONS=REGIONS), argv(site, server))
+        test.expect_same(server.stop(), 0, 'exit status of the server')
+        test.expect_counters(server, **ordinary(CROWD))

@@ -12,6 +12,8 @@ from case import CASES, Case  # noqa: E402
 import clients  # noqa: E402,F401
 import commands  # noqa: E402,F401
 import databases  # noqa: E402,F401
+import languages  # noqa: E402,F401
+import mariadb  # noqa: E402,F401
 import proxies  # noqa: E402,F401
 import threaded  # noqa: E402,F401
 import web  # noqa: E402,F401

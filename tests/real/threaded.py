@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thread-per-connection servers: iperf, CPython's two, and a C++ one of our own; and the test of the counters' check."""
 
+import concurrent.futures
 import csv
 import io
 import socket
@@ -14,6 +15,7 @@ from rig.process import Site, Trouble, all_read, free_port, seeded_text
 
 IPERF_STREAMS = 300  # the server fails natively with many more
 IPERF_TURNS = 20  # times that every stream sends a block while all are open
+MICROHTTPD_CONNECTIONS = 500  # it waits in select, and knows no more than 1,000 descriptors
 IPERF_UNCOUNTED = 4  # bytes that the server reads as the format of what follows
 
 
@@ -181,6 +183,46 @@ def iostream(test):
 
     per_connection(test, lambda site, mode: start_iostream(test, site, mode),
                    lambda site, server, full: drive_iostream(test, site, server, full), hold)
+
+
+def slow_together(server, count):
+    """So many requests that each wait in the server, at once; their bodies."""
+    def one(_):
+        with urllib.request.urlopen(f'http://127.0.0.1:{server.port}/later', timeout=30) as answer:
+            return answer.read()
+
+    with concurrent.futures.ThreadPoolExecutor(count) as threads:
+        return list(threads.map(one, range(count)))
+
+
+@case('microhttpd')
+def microhttpd(test):
+    def start(site, mode):
+        recipes.web_root(site)
+        return recipes.announced(site, [test.tool('microhttpd_server'), site.path('www/page.txt'), site.path('www/large.bin')], mode)
+
+    def drive(site, server, full):
+        url = f'http://127.0.0.1:{server.port}'
+        with urllib.request.urlopen(f'{url}/large.bin', timeout=20) as answer:
+            test.expect(answer.read() == seeded_text(3_000_000), '3 MB GET differs')
+        with urllib.request.urlopen(f'{url}/upper', seeded_text(200_000), timeout=20) as answer:
+            test.expect(answer.read() == seeded_text(200_000).upper(), '200 KB POST differs')
+        page = site.path('www/page.txt')
+        request = recipes.request_file(site, '/page.txt', 'localhost')
+        count = MICROHTTPD_CONNECTIONS if full else 50
+        seconds = LOAD_SECONDS if full else 0.3
+        kept = test.load.run('http', server.port, seconds, connections=count, request=request, body=page)
+        test.expect_load(kept, f'{count} connections', count)
+        each = test.load.run('http', server.port, seconds, connections=64, close=True, request=request, body=page)
+        test.expect_load(each, 'a connection for each request')
+        with open(page, 'rb') as file:
+            test.expect(set(slow_together(server, 50)) == {file.read()}, 'a page given later differs')
+
+    def hold(site, server, count):
+        return test.load.hold('http', server.port, connections=count, body=site.path('www/page.txt'),
+                              request=recipes.request_file(site, '/page.txt', 'localhost'))
+
+    per_connection(test, start, drive, hold, streams=MICROHTTPD_CONNECTIONS)
 
 
 @case('counters_of_a_disabled_run')
