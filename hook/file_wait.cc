@@ -2,8 +2,8 @@
 // Waits that no descriptor's readiness tells of: disks, file locks, and the message queues and semaphores of the
 // system.
 //
-// Each is a blocking region. Where the kernel can be asked without waiting, it is asked first, so that only a call that
-// waits costs a hand-over of the worker.
+// Each is a blocking region that hands its worker on, since a disk takes longer than the others of that worker should wait. Where the
+// kernel can be asked without waiting, it is asked first, so that only a call that waits costs a hand-over.
 #include "hook/hook.h"
 #include "sched/sys.h"
 
@@ -19,11 +19,11 @@ void enter_call(Coroutine* self) {
 enum class Cancels : bool { no, yes };  // a function that cannot throw is no cancellation point
 
 template <class Call>
-auto brief_call(Call call) {
+auto disk_call(Call call) {
   Coroutine* self = woven();
   if (!self) return call();
   enter_call(self);
-  return blocking_call(RegionKind::brief, call);
+  return blocking_call(RegionKind::lasting, call);
 }
 
 // attempt: the call told not to wait, as a raw result; `waits` is its way of saying that it would have to.
@@ -73,11 +73,11 @@ int operating(int id, sembuf* operations, size_t count, Call call) {
 using namespace weft;
 
 WEFT_EXPORT int fdatasync(int fd) {
-  return brief_call([&] { return real().fdatasync(fd); });
+  return disk_call([&] { return real().fdatasync(fd); });
 }
 
 WEFT_EXPORT int fsync(int fd) {
-  return brief_call([&] { return real().fsync(fd); });
+  return disk_call([&] { return real().fsync(fd); });
 }
 
 WEFT_EXPORT int flock(int fd, int operation) noexcept {
