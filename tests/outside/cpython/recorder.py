@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one module of CPython's test suite in this process and writes down each test's verdict as it ends.
 
-usage: recorder.py RECORD MODULE [PATTERN...]    ids that contain a PATTERN, or all; none that contains one written !PATTERN
+usage: recorder.py RECORD main|thread MODULE [PATTERN...]
+
+The tests are called by the main thread or by one of its own. Of the ids those that contain a PATTERN are run, or all, and
+none that contains one written !PATTERN.
 
 RECORD gets one JSON line [id, verdict] a test, and as the last [null, module verdict]; a process that dies in the middle
 leaves what it had, the id it died in included. The network resource is off, except for a module that means loopback by it.
@@ -9,6 +12,7 @@ leaves what it had, the id it died in included. The network resource is off, exc
 import faulthandler
 import json
 import sys
+import threading
 import unittest
 from test import support
 
@@ -86,28 +90,41 @@ def chosen(suite, patterns):
             yield test
 
 
+def run_module(module, patterns, recorder):
+    """Runs the tests of a module; what to say of the module itself."""
+    try:
+        loader = unittest.TestLoader()
+        suite = loader.loadTestsFromName('test.' + module)
+        for error in loader.errors:
+            print(error, file=sys.stderr)
+        if patterns:
+            suite = unittest.TestSuite(chosen(suite, patterns))
+        suite.run(recorder)
+    except unittest.SkipTest:
+        return 'skipped'
+    support.gc_collect()
+    support.reap_children()
+    if support.environment_altered:
+        return 'environment changed'
+    return 'not loaded' if loader.errors else 'run'
+
+
 def main():
-    record, module, patterns = sys.argv[1], sys.argv[2], sys.argv[3:]
+    record, place, module, patterns = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
     faulthandler.enable(all_threads=True)
     support.use_resources = RESOURCES + (['network'] if module in LOOPBACK_ONLY else [])
     with open(record, 'a', encoding='utf-8') as file:
         recorder = Recorder(file)
-        try:
-            loader = unittest.TestLoader()
-            suite = loader.loadTestsFromName('test.' + module)
-            for error in loader.errors:
-                print(error, file=sys.stderr)
-            if patterns:
-                suite = unittest.TestSuite(chosen(suite, patterns))
-            suite.run(recorder)
-            support.gc_collect()
-            verdict = 'not loaded' if loader.errors else 'run'
-            if support.environment_altered:
-                verdict = 'environment changed'
-        except unittest.SkipTest:
-            verdict = 'skipped'
-        support.reap_children()
-        recorder.write(None, verdict)
+
+        def run():
+            recorder.write(None, run_module(module, patterns, recorder))
+
+        if place == 'thread':
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join()
+        else:
+            run()
 
 
 if __name__ == '__main__':

@@ -3,8 +3,8 @@
 """CPython's own tests of threads, sockets, signals and processes, natively and woven: the same verdict for each id.
 
 Each module runs in a process of its own, natively (with --twice a second time) and woven. Ids whose verdict differs between
-the two native runs are named as flaky and not compared. Where a module makes threads natively, the woven counters must show coroutines and nothing
-fallen back; and in a run with the library loaded and disabled that proof has to fail.
+the two native runs are named as flaky and not compared. Where a module makes threads natively, the woven counters must show
+coroutines and nothing fallen back; and of a sample a run with the library loaded and disabled has to fail that proof.
 """
 import argparse
 import concurrent.futures
@@ -35,6 +35,7 @@ def parse_arguments():
     parser.add_argument('--build', required=True, help='where the output of each run is kept')
     parser.add_argument('--sample', action='store_true', help='only the part that modules.py names')
     parser.add_argument('--twice', action='store_true', help='a second native run, to know what is flaky')
+    parser.add_argument('--in-thread', action='store_true', help='a thread calls the tests, not the main one')
     parser.add_argument('--workers', default='2,1', help='comma separated values of WEFT_WORKERS')
     parser.add_argument('--jobs', type=int, default=2, help='modules at once')
     parser.add_argument('names', nargs='*', metavar='MODULE[:PATTERN]', help='only these, or ids that contain the pattern')
@@ -47,7 +48,9 @@ def chosen(options):
     """Pairs of a module and the patterns for its ids."""
     if options.names:
         return [(module, (pattern,) if pattern else ()) for module, _, pattern in (n.partition(':') for n in options.names)]
-    return list(modules.SAMPLE.items()) if options.sample else [(module, ()) for module in modules.MODULES]
+    if options.sample:
+        return list((modules.SAMPLE_IN_THREAD if options.in_thread else modules.SAMPLE).items())
+    return [(module, ()) for module in modules.MODULES if not options.in_thread or module not in modules.OF_MAIN]
 
 
 class Run:
@@ -56,7 +59,7 @@ class Run:
     def __init__(self, options, label, module, patterns, variables):
         self.label = label
         with tempfile.NamedTemporaryFile(prefix='weft-record-', mode='r', encoding='utf-8') as record:
-            command = [INTERPRETER, RECORDER, record.name, module, *patterns]
+            command = [INTERPRETER, RECORDER, record.name, 'thread' if options.in_thread else 'main', module, *patterns]
             if module in modules.LEFT_OUT:
                 command.append('!' + modules.LEFT_OUT[module][0])
             start = time.monotonic()
@@ -67,7 +70,8 @@ class Run:
                 name, verdict = json.loads(line)
                 self.verdicts[name or 'the module'] = verdict
         self.verdicts['the process'] = self.result.ending
-        with open(os.path.join(options.build, f'{module}.{label.replace(" ", "-")}.log'), 'w', encoding='utf-8') as log:
+        name = f'{module}.{label.replace(" ", "-")}{".in-thread" * options.in_thread}.log'
+        with open(os.path.join(options.build, name), 'w', encoding='utf-8') as log:
             log.write(self.result.output)
 
     def unproven(self, threads):
@@ -133,6 +137,8 @@ def main():
     for module, (pattern, reason) in modules.LEFT_OUT.items():
         if any(outcome.module == module for outcome in outcomes):
             print(f'left out: {module}, ids with {pattern}: {reason}')
+    if options.in_thread:
+        print(f'left out: {", ".join(modules.OF_MAIN)}: they are about the main thread')
     passing = sum(list(outcome.verdicts.values()).count('ok') for outcome in outcomes)
     wrong = sum(len(outcome.wrong) for outcome in outcomes)
     print(f'{len(outcomes)} modules, {passing} tests pass natively, {sum(len(o.flaky) for o in outcomes)} flaky natively; '

@@ -11,7 +11,6 @@ import tarfile
 
 PACKAGE = 'gcc-12-source'
 COMPILER = 'g++-12'
-DIRECTORIES = ('30_threads', '29_atomics', 'util')
 DEFAULT_STANDARD = 17
 STANDARD_NAMES = {'98': 98, '11': 11, '14': 14, '17': 17, '1z': 17, '20': 20, '2a': 20, '23': 23, '2b': 23}
 
@@ -36,11 +35,10 @@ def unpack(directory):
     if not os.path.isdir(root):
         fresh = root + '.unpacking'
         shutil.rmtree(fresh, ignore_errors=True)
-        wanted = tuple(f'/libstdc++-v3/testsuite/{part}/' for part in DIRECTORIES)
         with tarfile.open(archive, 'r|xz') as file:
             for member in file:
                 inside = member.name.partition('/libstdc++-v3/testsuite/')[2]
-                if member.isfile() and any(part in member.name for part in wanted):
+                if member.isfile() and inside:
                     member.name = inside
                     file.extract(member, fresh)
         os.rename(fresh, root)
@@ -48,14 +46,12 @@ def unpack(directory):
 
 
 def names(root):
-    """The tests that make threads and run: all of 30_threads, and those of 29_atomics that wait."""
+    """The tests that have to do with threads: all of 30_threads, those of 29_atomics that wait, and what wants -pthread."""
     found = []
-    for part in ('30_threads', '29_atomics'):
-        for directory, _, files in os.walk(os.path.join(root, part)):
-            for file in files:
-                path = os.path.join(directory, file)
-                if file.endswith('.cc') and (part == '30_threads' or 'wait_notify' in path):
-                    found.append(os.path.relpath(path, root))
+    for directory, _, files in os.walk(root):
+        for name in (os.path.relpath(os.path.join(directory, file), root) for file in files if file.endswith('.cc')):
+            if name.startswith('30_threads') or 'wait_notify' in name or '-pthread' in Test(root, name).source:
+                found.append(name)
     return sorted(found)
 
 
