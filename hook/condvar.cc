@@ -82,6 +82,7 @@ int timed_wait(pthread_cond_t* condition, pthread_mutex_t* mutex, clockid_t cloc
 int signal_waiters(pthread_cond_t* condition, unsigned count) {
   uint64_t key = park_key(KeyKind::condition, condition);
   if (has_waiters(key)) unpark(key, count);
+  chaos_at_hook();
   return 0;
 }
 

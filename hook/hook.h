@@ -16,6 +16,7 @@
 #include <cerrno>
 
 #include "hook/real.h"
+#include "sched/chaos.h"
 #include "sched/coroutine.h"
 #include "sched/metrics.h"
 #include "sched/parking_lot.h"

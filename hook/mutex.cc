@@ -141,6 +141,7 @@ int mutex_unlock_fairly(pthread_mutex_t* mutex) {
   int error = mutex_unlock(mutex);
   if (starved && !error) [[unlikely]]
     if (Coroutine* self = woven()) yield(self);
+  if (!error) chaos_at_hook();
   return error;
 }
 

@@ -158,5 +158,6 @@ WEFT_EXPORT int pthread_rwlock_unlock(pthread_rwlock_t* lock) noexcept {
   bool writers_first = prefers_writers(lock);
   int error = real().pthread_rwlock_unlock(lock);
   if (!error) wake_next(key, writers_first);
+  chaos_at_hook();
   return error;
 }

@@ -103,5 +103,6 @@ WEFT_EXPORT int sem_post(sem_t* semaphore) noexcept {
   uint64_t key = park_key(KeyKind::semaphore, semaphore);
   int result = real().sem_post(semaphore);
   if (result == 0 && has_waiters(key)) unpark(key, 1);
+  chaos_at_hook();
   return result;
 }

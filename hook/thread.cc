@@ -165,7 +165,9 @@ int make_thread(pthread_t* thread, const pthread_attr_t* attributes, Result (*st
   uint64_t mask;
   if (attributes)
     if (int error = read_attributes(attributes, &wanted, &mask)) return error;
-  return spawn(thread, routine, argument, wanted);
+  int error = spawn(thread, routine, argument, wanted);
+  if (!error) chaos_at_hook();
+  return error;
 }
 
 template <class Result, class Create>

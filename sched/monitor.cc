@@ -13,6 +13,7 @@
 #include <poll.h>
 
 #include "sched/carrier.h"
+#include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/log.h"
 #include "sched/poller.h"
@@ -34,6 +35,8 @@ constexpr uint64_t kSurplusEvery = 1000 * kMillisecond;
 constexpr int kBurials = 16;         // in an idle round, 100 microseconds each
 constexpr uint32_t kStuckBusy = 2;   // ticks without a switch while others are ready
 constexpr uint32_t kStuckIdle = 25;  // ticks without a switch while nobody is
+constexpr uint32_t kMoreUnderTurns =
+    50;  // WEFT_CHAOS: so many times longer, since how fast the machine is shall not decide
 
 std::atomic<uint32_t> bell{0};    // futex: bumped to make it look now
 std::atomic<uint32_t> asleep{0};  // it sleeps without a timeout
@@ -60,30 +63,13 @@ bool others_ready(Worker* worker, uint64_t now) {
   return sys::call(SYS_ppoll, sys::word(&events), 1, sys::word(&none), 0, 8) > 0;
 }
 
-uint64_t cpu_time(int tid) {
-  return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
-}  // as pthread_getcpuclockid makes it
-
-// Is the kernel thread off the CPU because it waits for something, not because others have the CPU?
-bool sleeps_in_kernel(int tid) {
-  char text[512];
-  append_number(text, "/proc/self/task/", tid, "/stat");
-  long fd = sys::call(SYS_openat, AT_FDCWD, sys::word(text), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return true;  // no /proc: believe that it does
-  long length = sys::call(SYS_read, fd, sys::word(text), sizeof text - 1);
-  sys::close((int)fd);
-  if (length <= 0) return false;
-  text[length] = 0;
-  const char* state = strrchr(text, ')');
-  return state && state[1] && state[2] != 'R';
-}
-
 // No switch for some ticks: does the carrier compute or wait in the kernel? One that only waits for a CPU is not stuck, and a second
 // kernel thread would wait for it beside it.
 bool is_stuck(Worker* worker) {
   Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
   if (!carrier) return false;
-  return cpu_time(carrier->tid) - worker->cpu_when_stuck >= kTick || sleeps_in_kernel(carrier->tid);
+  return kernel_thread_cpu_time(carrier->tid) - worker->cpu_when_stuck >= (chaos_turns ? kMoreUnderTurns : 1) * kTick ||
+         kernel_thread_sleeps(carrier->tid);
 }
 
 // True: something goes on there that wants another look soon.
@@ -97,7 +83,7 @@ bool look_at(Worker* worker, uint64_t now) {
   }
   if (worker->ticks_stuck++ == 0)
     if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED))
-      worker->cpu_when_stuck = cpu_time(carrier->tid);
+      worker->cpu_when_stuck = kernel_thread_cpu_time(carrier->tid);
   bool ready = others_ready(worker, now);
   if (ready) worker->preempt.store(1, std::memory_order_relaxed);
   if (worker->ticks_stuck >= (ready ? kStuckBusy : kStuckIdle) && is_stuck(worker) && take_worker(worker)) {
@@ -133,6 +119,7 @@ void* monitor_main(void*) {
     bool busy = worker_waits_for_carrier();
     for (unsigned i = 0; i < worker_count(); i++) busy |= look_at(worker_at(i), now);
     signals_rescue();
+    if (chaos_turns) busy |= turn_look();
     if (now - rescued >= kRescueEvery) {
       rescued = now;
       poller_rescue(now);
@@ -163,6 +150,23 @@ void* monitor_main(void*) {
 }
 
 }  // namespace
+
+uint64_t kernel_thread_cpu_time(int tid) {
+  return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
+}  // as pthread_getcpuclockid makes it
+
+bool kernel_thread_sleeps(int tid) {
+  char text[512];
+  append_number(text, "/proc/self/task/", tid, "/stat");
+  long fd = sys::call(SYS_openat, AT_FDCWD, sys::word(text), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true;  // no /proc: believe that it does
+  long length = sys::call(SYS_read, fd, sys::word(text), sizeof text - 1);
+  sys::close((int)fd);
+  if (length <= 0) return false;
+  text[length] = 0;
+  const char* state = strrchr(text, ')');
+  return state && state[1] && state[2] != 'R';
+}
 
 int monitor_start() { return kernel_thread_create(monitor_main, nullptr); }
 

@@ -31,7 +31,7 @@ WEFT_LARGE constinit char text_memory[kTextRoom];
 constinit unsigned text_used = 0;
 
 // Variables that are weft's own and no options of a user.
-constexpr const char* kInternal[] = {"WEFT_ROOT", "WEFT_CHAOS"};
+constexpr const char* kInternal[] = {"WEFT_ROOT"};
 
 constexpr const char* kNames[] = {
 #define WEFT_OPTION(NAME, member, kind, initial, META, text) "WEFT_" #NAME,

@@ -5,6 +5,7 @@
 // the worker of one that does not. A lasting one hands its worker on before the call. Either way the coroutine goes on
 // afterwards without a worker, if it lost it, and queues for one at its next woven call.
 #include "sched/carrier.h"
+#include "sched/chaos.h"
 #include "sched/log.h"
 #include "sched/options.h"
 #include "sched/parking_lot.h"
@@ -97,8 +98,10 @@ void pin_current() {
   Carrier* carrier = self->carrier;
   carrier->pinned = self;
   self->pinned = true;
+  if (chaos_turns) turn_guest_ready(&self->waiter);
   release_worker(self);
   thread_state.woven = nullptr;
+  if (chaos_turns) turn_guest_awaits(&self->waiter);
   signals_pin(self);
 }
 

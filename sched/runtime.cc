@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "sched/carrier.h"
+#include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
@@ -122,6 +123,8 @@ bool start_locked() {
   for (unsigned i = made; i < wanted; i++) poller_close(worker_at(i));
   wanted = made;
   workers_set_count(wanted);
+  if (chaos) carrier_create();  // to change carriers there has to be another one
+  chaos_begin(wanted);
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
   guest_signal_mask_changed();
@@ -209,6 +212,7 @@ void runtime_prepare() {
   log_begin();
   options_read(environ);
   log_init();
+  chaos_init();
   disabled = options.disable || excluded();
 }
 
@@ -254,6 +258,7 @@ void runtime_after_fork_child() {
   regions_reset();
   signals_reset();
   monitor_reset();
+  chaos_reset();
   carriers.store(0);
   retired_carriers = nullptr;
   disabled = disabled || excluded();

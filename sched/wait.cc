@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/coroutine.h"
 #include "sched/sys.h"
@@ -20,10 +21,10 @@ namespace {
 // A kernel thread may have seen it by itself and be gone: of its waiter the address alone is used.
 void resume_owner(Waiter* waiter, uint64_t word) {
   if (!(word & Waiter::kSwitchedOut)) return;
-  if (word & Waiter::kKernelThread)
-    sys::futex_wake(&waiter->word, 1);
-  else
-    make_ready(waiter->coroutine);
+  if (!(word & Waiter::kKernelThread)) return make_ready(waiter->coroutine);
+  if (chaos_turns) [[unlikely]]
+    turn_guest_ready(waiter);
+  sys::futex_wake(&waiter->word, 1);
 }
 
 }  // namespace
@@ -52,6 +53,9 @@ Wake block_kernel_thread(Waiter* waiter, uint64_t deadline) {
   constexpr uint64_t kSleeps = Waiter::kSwitchedOut | Waiter::kKernelThread;
   uint64_t word = waiter->word.fetch_or(kSleeps, std::memory_order_acq_rel) | kSleeps;
   const uint64_t ticket = word >> 8;
+  bool turns = chaos_turns && !(word & Waiter::kReasonMask);
+  if (turns) [[unlikely]]
+    turn_guest_waits(waiter);
   while (!(word & Waiter::kReasonMask)) {
     long result = sys::futex_wait(&waiter->word, (uint32_t)word, deadline == kNever ? nullptr : &until);
     if (result == -ETIMEDOUT)
@@ -60,8 +64,11 @@ Wake block_kernel_thread(Waiter* waiter, uint64_t deadline) {
       wake(waiter, ticket, Wake::interrupted);
     word = waiter->word.load(std::memory_order_acquire);
     // A signal handler has waited meanwhile, and this wait could no longer be ended: its caller looks again.
-    if (word >> 8 != ticket) return Wake::unparked;
+    if (word >> 8 != ticket) break;
   }
+  if (turns) [[unlikely]]
+    turn_guest_awaits(waiter);
+  if (word >> 8 != ticket) return Wake::unparked;
   return Wake(word & Waiter::kReasonMask);
 }
 

@@ -17,6 +17,7 @@
 #include <pthread.h>
 
 #include "sched/carrier.h"
+#include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/large.h"
 #include "sched/log.h"
@@ -30,7 +31,10 @@
 namespace weft {
 
 bool have_membarrier;
+constinit uint32_t turn_budget = kBudget;
 Lock handoff_lock;
+
+void hand_over(Carrier* carrier);
 
 namespace {
 
@@ -207,7 +211,7 @@ inline void settle(Carrier* carrier, uintptr_t message) {
 void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
   next->carrier = carrier;
   next->worker = worker;
-  next->budget = kBudget;
+  next->budget = turn_budget;
   next->state.store(State::running, std::memory_order_relaxed);
   carrier->running = next;
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -315,7 +319,64 @@ void sleep_in_poller(Worker* worker) {
   monitor_worker_woke();
 }
 
+void fire_timers(Worker* worker) {
+  if (worker->timers.earliest() == kNever) return;
+  uint64_t now = now_ns();
+  coarse_now.store(now, std::memory_order_relaxed);
+  if (worker->timers.earliest() <= now) worker->timers.fire(now);
+}
+
+constexpr uint32_t kDrawnFrom = 16;  // of the queue, from its head
+
+// The place of find_next() under WEFT_CHAOS.
+Coroutine* draw_next(Worker* worker) {
+  for (;;) {
+    if (chaos_turns) turn_await(worker);
+    if (Coroutine* heir = worker->run_next) {
+      worker->run_next = nullptr;
+      push_tail(worker, heir);
+    }
+    poller_poll(worker, 0);
+    drain_inbox(worker);
+    fire_timers(worker);
+    if (worker->thief.load(std::memory_order_relaxed)) donate(worker);
+    if (workers_used > 1 && chaos_draw(worker, 8) == 0) {
+      Worker* other = &workers[chaos_draw(worker, workers_used)];
+      if (other != worker && has_carrier(other)) {
+        chaos_write(worker, "half of the queue to worker", other->index);
+        give_half(worker, other);
+      }
+    }
+    if (worker->head) {
+      uint32_t choices = worker->length.load(std::memory_order_relaxed);
+      Coroutine* before = nullptr;
+      for (uint32_t skip = chaos_draw(worker, choices < kDrawnFrom ? choices : kDrawnFrom); skip; skip--)
+        before = before ? before->next : worker->head;
+      Coroutine*& link = before ? before->next : worker->head;
+      Coroutine* drawn = link;
+      link = drawn->next;
+      if (worker->tail == drawn) worker->tail = before;
+      worker->length.store(choices - 1, std::memory_order_relaxed);
+      worker->slice = 0;
+      chaos_write(worker, "run", drawn->id);
+      return drawn;
+    }
+    if (chaos_turns) turn_end();
+    sleep_in_poller(worker);
+    coarse_now.store(now_ns(), std::memory_order_relaxed);
+  }
+}
+
+// WEFT_CHAOS: one that becomes ready may have to change its worker. Null: it goes where it would go.
+Worker* drawn_worker() {
+  if (workers_used == 1 || chaos_draw(nullptr, 4)) return nullptr;
+  Worker* drawn = &workers[chaos_draw(nullptr, workers_used)];
+  return has_carrier(drawn) ? drawn : nullptr;
+}
+
 Coroutine* find_next(Worker* worker) {
+  if (chaos) [[unlikely]]
+    return draw_next(worker);
   if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
     // The slice is used up. Two that make each other ready share one, and go to the back when it is.
     if (Coroutine* heir = worker->run_next) {
@@ -332,11 +393,7 @@ Coroutine* find_next(Worker* worker) {
   worker->preempt.store(0, std::memory_order_relaxed);
   for (;;) {
     drain_inbox(worker);
-    if (worker->timers.earliest() != kNever) {
-      uint64_t now = now_ns();
-      coarse_now.store(now, std::memory_order_relaxed);
-      if (worker->timers.earliest() <= now) worker->timers.fire(now);
-    }
+    fire_timers(worker);
     if (worker->thief.load(std::memory_order_relaxed)) donate(worker);
     if (Coroutine* next = pop(worker)) {
       worker->slice = 0;
@@ -376,6 +433,8 @@ bool donate(Worker* worker) {
 
 void make_ready(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
+  if (chaos) [[unlikely]]
+    if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     if (thread_state.carrier) {
@@ -400,6 +459,8 @@ void make_ready(Coroutine* coroutine) {
 
 void start_coroutine(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
+  if (chaos) [[unlikely]]
+    if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     push_tail(worker, coroutine);
@@ -506,13 +567,48 @@ int yield(Coroutine* self) {
     switch_away(self, kYield);
   } else {
     worker->slice++;
-    self->budget = kBudget;
+    self->budget = turn_budget;
   }
   leave(self);
   return 0;
 }
 
-void give_way(Coroutine* self) { yield(self); }
+namespace {
+
+// WEFT_CHAOS: what a hook does to its caller.
+void give_way_by_chance(Coroutine* self) {
+  Worker* worker = enter(self);
+  switch (chaos_draw(worker, 10)) {
+    default:
+      self->budget = turn_budget;
+      chaos_write(worker, "on with", self->id);
+      break;
+    case 0:
+    case 1:
+    case 2:
+      chaos_write(worker, "way given by", self->id);
+      switch_away(self, kYield);
+      break;
+    case 3:
+      chaos_write(worker, "another kernel thread for", self->id);
+      self->carrier->hands_over = true;
+      switch_away(self, kYield);
+      break;
+    case 4:
+      chaos_write(worker, "another worker for", self->id);
+      switch_away(self, kRejoin);
+      break;
+  }
+  leave(self);
+}
+
+}  // namespace
+
+void give_way(Coroutine* self) {
+  if (chaos) [[unlikely]]
+    return give_way_by_chance(self);
+  yield(self);
+}
 
 void coroutine_begins(Coroutine* self, uintptr_t message) {
   settle(self->carrier, message);
@@ -540,6 +636,16 @@ void release_worker(Coroutine* self) {
   hand_on_locked(worker);
   handoff_lock.unlock();
   leave(self);
+}
+
+void hand_over(Carrier* carrier) {
+  carrier->hands_over = false;
+  Locked locked(handoff_lock);
+  Worker* worker = carrier->worker;
+  if (!worker || !spares) return;
+  carrier->worker = nullptr;
+  carrier->taken.store(1, std::memory_order_relaxed);
+  hand_on_locked(worker);
 }
 
 bool take_worker(Worker* worker) {
@@ -573,6 +679,8 @@ void carrier_loop(Carrier* carrier) {
     settle(carrier, message);
     carrier->running = nullptr;
     if (carrier->pinned) return;
+    if (carrier->hands_over) [[unlikely]]
+      hand_over(carrier);
     if (!carrier->worker && !await_worker(carrier)) return;
     Worker* worker = carrier->worker;
     Coroutine* next = find_next(worker);

@@ -28,6 +28,7 @@ constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes thro
 constexpr uint32_t kFollower = 8;         // a queued coroutine knows who comes so many places behind it
 constexpr uint64_t kAlternateStack = 32 << 10;
 constexpr uint32_t kBudget = 64;  // woven calls that succeed in a row before others get their turn
+extern constinit uint32_t turn_budget;  // that, or under WEFT_CHAOS 1
 
 struct alignas(64) Worker {
   // carrier only
@@ -72,6 +73,7 @@ struct alignas(64) Carrier {
   void* alternate_stack = nullptr;  // of its kernel thread, for the report of an overflow; null: none
   int tid = 0;
   bool retired = false;
+  bool hands_over = false;  // WEFT_CHAOS: its worker goes on with another carrier; own thread only
 };
 
 // Enters the runtime from a coroutine: its carrier has a worker that nobody takes until leave(). May wait for a worker.
