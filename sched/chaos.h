@@ -41,6 +41,6 @@ void turn_end();                               // it has none to run
 void turn_guest_waits(const Waiter* waiter);   // the calling guest is about to sleep
 void turn_guest_ready(const Waiter* waiter);   // its wait has been ended
 void turn_guest_awaits(const Waiter* waiter);  // it is awake: returns when it is its turn
-bool turn_look();                              // monitor: takes the turn from who does not use it. True: somebody waits for it
+bool turn_look();  // monitor: takes the turn from who does not use it. True: somebody waits for it
 
 }  // namespace weft

@@ -29,7 +29,7 @@ struct RealCalls {
   int (*pthread_join)(unsigned long, void**);
   void (*pthread_exit)(void*);
   int (*sigaction)(int, const void*, void*);
-  void (*cancel_now)();  // hook/cancel.cc's: an asynchronous cancellation acts in the midst of a computation
+  void (*cancel_now)();   // hook/cancel.cc's: an asynchronous cancellation acts in the midst of a computation
   void (*stdio_weave)();  // hook/stdio.cc's: before the first coroutine
 };
 extern RealCalls real_calls;

@@ -27,7 +27,7 @@ constexpr unsigned kMaxWorkers = 256;
 constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes through its loop: inbox, timers, poller
 constexpr uint32_t kFollower = 8;         // a queued coroutine knows who comes so many places behind it
 constexpr uint64_t kAlternateStack = 32 << 10;
-constexpr uint32_t kBudget = 64;  // woven calls that succeed in a row before others get their turn
+constexpr uint32_t kBudget = 64;        // woven calls that succeed in a row before others get their turn
 extern constinit uint32_t turn_budget;  // that, or under WEFT_CHAOS 1
 
 struct alignas(64) Worker {

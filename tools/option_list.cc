@@ -131,6 +131,15 @@ const char* check_log(const Option& option, const char* value) {
   return text("%s:%s", level, absolute_path(option, colon + 1));
 }
 
+const char* check_chaos(const Option& option, const char* value) {
+  const size_t digits = strspn(value, "0123456789");
+  if (digits == 0 || (value[digits] != '\0' && value[digits] != ':'))
+    fail_value(option, value, "is not SEED or SEED:FILE with a number");
+  if (value[digits] == '\0') return value;
+  if (value[digits + 1] == '\0') fail_value(option, value, "names no file behind the colon");
+  return text("%.*s:%s", static_cast<int>(digits), value, absolute_path(option, value + digits + 1));
+}
+
 const char* check_stats(const Option& option, const char* value) {
   if (value == nullptr || strcmp(value, "1") == 0) return "1";
   if (*value == '\0') fail_value(option, value, "names no file");
@@ -139,6 +148,7 @@ const char* check_stats(const Option& option, const char* value) {
 
 // The options whose value has a form of its own.
 const char* check_text(const Option& option, const char* value) {
+  if (strcmp(option.name, "chaos") == 0) return check_chaos(option, value);
   if (strcmp(option.name, "log") == 0) return check_log(option, value);
   if (strcmp(option.name, "stats") == 0) return check_stats(option, value);
   return value;

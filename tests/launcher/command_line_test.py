@@ -135,6 +135,11 @@ class Options(LauncherTest):
                     self.assert_one_line(self.run_weft(f"--{option[0]}={value}", self.show), 125, f"--{option[0]}: '{shown}' ")
 
     def test_wrong_level_names_the_nearest(self):
+        shown = self.shown(self.run_weft("--chaos=12:a", self.show))
+        self.assertEqual(shown["WEFT_CHAOS"], f"12:{self.work}/a")
+        self.assertEqual(self.shown(self.run_weft("--chaos", "3", self.show))["WEFT_CHAOS"], "3")
+        for wrong in ("x", "1x", "", "4:"):
+            self.assert_one_line(self.run_weft(f"--chaos={wrong}", self.show), 125, "chaos")
         self.assert_one_line(self.run_weft("--log=wran:x", self.show), 125, "'wran'", "did you mean 'warn'?")
 
     def test_unknown_options_name_the_nearest(self):
