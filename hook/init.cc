@@ -5,6 +5,7 @@
 // Before the first thread nothing else happens: no kernel thread, no descriptor, no TLS block.
 #include "hook/hook.h"
 #include "hook/next_symbol.h"
+#include "hook/sanitizer.h"
 #include "hook/stdio.h"
 #include "sched/runtime.h"
 
@@ -53,6 +54,7 @@ namespace {
   real_calls.sigaction = (decltype(real_calls.sigaction))real().sigaction.get();
   real_calls.cancel_now = cancel_now;
   real_calls.stdio_weave = stdio_weave;
+  real_calls.native_because = native_for_sanitizer;
   runtime_prepare();
 }
 

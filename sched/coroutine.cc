@@ -169,6 +169,14 @@ uint64_t default_stack_size() {
 // Small stacks get room for the frames of hooks on top of what was asked for: virtual only.
 constexpr uint64_t kHookRoom = 16 << 10;
 
+// Where pointers of this coroutine may be: its stack, and its block if that is elsewhere.
+void each_root(const Coroutine* coroutine, void (*call)(const void*, size_t)) {
+  if (!call) [[likely]]
+    return;
+  call(coroutine->stack_low, coroutine->stack_size);
+  if (coroutine->supplied_stack) call(coroutine->saved_low, coroutine->saved_size);
+}
+
 }  // namespace
 
 Coroutine* coroutine_at(uint32_t index) { return &chunks[index / kChunk][index % kChunk]; }
@@ -248,6 +256,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   signal_mask_in_use(self->signal_mask);
   tls_block_prepare_frame(self);
 
+  each_root(self, real_calls.leak_root_begins);
   if (pthread) *pthread = (unsigned long)self->tcb;
   live.fetch_add(1, std::memory_order_relaxed);
   count(Metric::coroutines_created);
@@ -268,6 +277,7 @@ void coroutine_gone(Coroutine* self) {
   count(Metric::coroutines_finished);
   self->state.store(State::finished, std::memory_order_relaxed);
   signals_end(self);
+  each_root(self, real_calls.leak_root_ends);
   // Release: a joiner that sees the bit sees the result.
   uint8_t before = self->ending.fetch_or(Coroutine::kFinished, std::memory_order_acq_rel);
   if (before & Coroutine::kDetached)

@@ -101,7 +101,8 @@ bool go_native(const char* why) {
 }
 
 bool start_locked() {
-  const char* why = nullptr;
+  const char* why = real_calls.native_because ? real_calls.native_because() : nullptr;
+  if (why) return go_native(why);
   unsigned wanted = options.workers ? (unsigned)options.workers : cpus_of_affinity();
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
   weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;

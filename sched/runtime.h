@@ -2,6 +2,8 @@
 // The runtime's life: prepared by the library's constructor, started by the first thread, fresh again in a fork child.
 #pragma once
 
+#include <cstddef>
+
 #include <cstdint>
 
 namespace weft {
@@ -31,6 +33,11 @@ struct RealCalls {
   int (*sigaction)(int, const void*, void*);
   void (*cancel_now)();   // hook/cancel.cc's: an asynchronous cancellation acts in the midst of a computation
   void (*stdio_weave)();  // hook/stdio.cc's: before the first coroutine
+  // hook/sanitizer.cc's: why threads have to stay native, or null. It sets the two others where the program has a leak checker, which is
+  // to look for pointers there as well.
+  const char* (*native_because)();
+  void (*leak_root_begins)(const void*, size_t);
+  void (*leak_root_ends)(const void*, size_t);
 };
 extern RealCalls real_calls;
 
