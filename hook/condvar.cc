@@ -48,6 +48,7 @@ int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t dead
                     [](void* argument) {
                       auto* w = (Waiting*)argument;
                       w->unlocked = true;
+                      w->mutex->__data.__nusers++;  // as glibc: a mutex that waiters come back to is not destroyed
                       mutex_unlock(w->mutex);
                     },
                 .resume = run_handlers_unless_cancelled,
@@ -56,6 +57,7 @@ int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t dead
     caller_cancellation_point();  // the cancel came before the wait began: the mutex is still ours
   }
   int error = mutex_lock(mutex, {});
+  if (!error || error == EOWNERDEAD) mutex->__data.__nusers--;
   if (how == Parked::interrupted) caller_cancellation_point();
   return error ? error : how == Parked::timed_out ? ETIMEDOUT : 0;
 }

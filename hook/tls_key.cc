@@ -22,6 +22,7 @@ constexpr unsigned kForkShift = 2;
 struct Running {
   int* control;
   Running* outer;
+  __pthread_unwind_buf_t buffer;
 };
 constinit thread_local Running* running __attribute__((tls_model("initial-exec"))) = nullptr;
 
@@ -31,6 +32,29 @@ void finish(int* control, int state) {
   __atomic_exchange_n(control, state, __ATOMIC_SEQ_CST);  // with the barrier that has_waiters() wants
   uint64_t key = park_key(KeyKind::once, control);
   if (has_waiters(key)) unpark(key, ~0u);
+}
+
+void leave_unfinished() {
+  Running* left = running;
+  running = left->outer;
+  __pthread_unregister_cancel(&left->buffer);
+  finish(left->control, 0);
+}
+
+// An exception finds the frame of weft_guarded_call. pthread_exit and cancellation do too, unless the routine was compiled without
+// unwind tables: then glibc jumps to the buffer, as it does to a cleanup handler's.
+void run(int* control, void (*routine)()) {
+  Running entry{control, running, {}};
+  if (__sigsetjmp_cancel(entry.buffer.__cancel_jmp_buf, 0)) {
+    if (running == &entry) leave_unfinished();
+    __pthread_unwind_next(&entry.buffer);
+  }
+  __pthread_register_cancel(&entry.buffer);
+  running = &entry;
+  weft_guarded_call(routine);
+  __pthread_unregister_cancel(&entry.buffer);
+  running = entry.outer;
+  finish(control, kDone);
 }
 
 struct Waiting {
@@ -57,15 +81,11 @@ int once(int* control, void (*routine)()) {
                          .interruptible = woven() != nullptr,
                          .validate = still_running,
                          .argument = &waiting});
-      if (how == Parked::interrupted) deliver_signals_while_waiting();
+      if (how == Parked::interrupted) lock_wait_interrupted();
       continue;
     }
     if (!__atomic_compare_exchange_n(control, &state, mine, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
-    Running entry{control, running};
-    running = &entry;
-    weft_guarded_call(routine);
-    running = entry.outer;
-    finish(control, kDone);
+    run(control, routine);
     return 0;
   }
 }
@@ -79,11 +99,7 @@ using namespace weft;
 extern "C" int weft_call_unwound(int, int actions, uint64_t, void*, void*) {
   constexpr int kUnwinds = 2;   // _UA_CLEANUP_PHASE
   constexpr int kContinue = 8;  // _URC_CONTINUE_UNWIND
-  if (actions & kUnwinds) {
-    Running* left = running;
-    running = left->outer;
-    finish(left->control, 0);
-  }
+  if (actions & kUnwinds) leave_unfinished();
   return kContinue;
 }
 
