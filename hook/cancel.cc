@@ -5,7 +5,7 @@
 //
 // A coroutine in a blocking region is in a call of libc's, and that acts on glibc's bit in the TCB and on its signal.
 // So glibc's pthread_cancel is called for every target, and the signal is sent to the carrier, whose tid glibc does not
-// know. What comes too late for the region is seen by the flag.
+// know. The same goes for one in a call of libc's that is not hooked. What comes too late is seen by the flag.
 //
 // An asynchronous cancel of a coroutine that computes comes as the kick of sched/signals.h, which acts wherever it finds
 // the program's own code.
@@ -19,25 +19,10 @@ namespace weft {
 
 namespace {
 
-// Bits of `cancelhandling`, as glibc's descr.h has them.
-constexpr int kCancelled = 0x08;
-constexpr int kEnding = 0x10 | 0x20;
 constexpr int kCancelSignal = 32;
 
 // Was cancellation enabled when this guest came to its last cancellation point? glibc says it only by changing it.
 constinit thread_local bool guest_enabled __attribute__((tls_model("initial-exec"))) = false;
-
-// Offset of `cancelhandling` in glibc's TCB, as its own debugger interface states it; 0: not known.
-unsigned cancelhandling_offset() {
-  static std::atomic<unsigned> known{~0u};
-  unsigned offset = known.load(std::memory_order_relaxed);
-  if (offset == ~0u) {
-    auto* field = (const uint32_t*)dlsym(RTLD_DEFAULT, "_thread_db_pthread_cancelhandling");  // bits, count, offset
-    offset = field && field[0] == 32 ? field[2] : 0;
-    known.store(offset, std::memory_order_relaxed);
-  }
-  return offset;
-}
 
 ThreadState* state_of(pthread_t thread) {
   // weft's own variable lies at the same distance from the thread pointer in every thread.
@@ -46,7 +31,7 @@ ThreadState* state_of(pthread_t thread) {
 
 // glibc's part: its bit in the TCB, and its signal.
 int cancel_in_glibc(pthread_t thread) {
-  cancelhandling_offset();  // found here, where dlsym may be called
+  cancelhandling_of((void*)thread);  // found here, where dlsym may be called
   int error = real().pthread_cancel(thread);
   internal_signals_recheck();  // its first call installs its handler
   return error;
@@ -54,6 +39,13 @@ int cancel_in_glibc(pthread_t thread) {
 
 bool in_native_call(const Coroutine* target) {
   return target->pinned || __atomic_load_n(&target->region_depth, __ATOMIC_RELAXED) || target->window;
+}
+
+// In a call of libc's that no hook knows of and that is a cancellation point: it does not return before glibc's signal has come, which
+// glibc itself cannot send. So the carrier stays the same until then.
+bool awaits_glibcs_signal(const Coroutine* target) {
+  int* bits = cancelhandling_of(target->tcb);
+  return bits && (__atomic_load_n(bits, __ATOMIC_ACQUIRE) & (kCancelingBit | kCanceledBit)) == kCancelingBit;
 }
 
 void signal_carrier(const Coroutine* target) {
@@ -64,10 +56,8 @@ void signal_carrier(const Coroutine* target) {
 }  // namespace
 
 bool guest_cancel_wanted() {
-  unsigned offset = cancelhandling_offset();
-  if (!offset || !guest_enabled) return false;
-  int bits = __atomic_load_n((int*)((char*)__builtin_thread_pointer() + offset), __ATOMIC_RELAXED);
-  return (bits & (kEnding | kCancelled)) == kCancelled;
+  int* bits = guest_enabled ? cancelhandling_of(__builtin_thread_pointer()) : nullptr;
+  return bits && (__atomic_load_n(bits, __ATOMIC_RELAXED) & (kEndingBits | kCanceledBit)) == kCanceledBit;
 }
 
 void guest_cancellation_point() {
@@ -87,6 +77,8 @@ void cancel_now() {
   Coroutine* self = woven();
   if (!self || !cancel_wanted(self)) return;
   self->cancel_pending.store(0, std::memory_order_relaxed);
+  int* bits = cancelhandling_of(self->tcb);
+  if (bits && (__atomic_load_n(bits, __ATOMIC_RELAXED) & kEndingBits)) return;  // a call of libc's has acted on it
   // The cleanup handlers and destructors that run now are not cancelled again.
   self->cancel_state = PTHREAD_CANCEL_DISABLE;
   self->result = PTHREAD_CANCELED;
@@ -114,7 +106,7 @@ WEFT_EXPORT int pthread_cancel(pthread_t thread) {
     if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS) cancellation_point(target);
   } else if (target != thread_state.identity && target->cancel_state == PTHREAD_CANCEL_ENABLE) {
     interrupt(&target->waiter);
-    if (in_native_call(target))
+    if (in_native_call(target) || awaits_glibcs_signal(target))
       signal_carrier(target);
     else if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS)
       signal_kick(target);

@@ -90,7 +90,14 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
     if (error != EBUSY) return leave_queue(error);
     if (how == Parked::timed_out) return leave_queue(ETIMEDOUT);
     if (how == Parked::unparked && ++attempts == kStarving) starving_for(mutex).fetch_add(1, std::memory_order_relaxed);
-    if (how == Parked::interrupted) deliver_signals_while_waiting();
+    if (how == Parked::interrupted) {
+      Coroutine* self = woven();
+      if (self && cancel_wanted_at_once(self)) {
+        leave_queue(0);
+        attempts = 0;
+      }
+      lock_wait_interrupted();
+    }
   }
 }
 

@@ -45,6 +45,13 @@ inline void deliver_signals_while_waiting() {
   if (self && signals_wanted(self)) deliver_signals_now();
 }
 
+// As that, for waits which an asynchronous cancellation leaves, although POSIX forbids a program to ask for it there. May not return.
+inline void lock_wait_interrupted() {
+  deliver_signals_while_waiting();
+  Coroutine* self = woven();
+  if (self && cancel_wanted_at_once(self)) cancel_now();
+}
+
 inline bool valid_nanoseconds(const timespec* time) { return time->tv_nsec >= 0 && time->tv_nsec < 1000000000; }
 inline bool lock_clock(clockid_t clock) { return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC; }
 

@@ -87,7 +87,7 @@ int wait_in_lot(pthread_rwlock_t* lock, const TimeLimit& limit, uint32_t tag) {
       if (prefers_writers(lock)) wake_next(key_of(lock), true);
       return ETIMEDOUT;
     }
-    if (how == Parked::interrupted) deliver_signals_while_waiting();
+    if (how == Parked::interrupted) lock_wait_interrupted();
   }
 }
 

@@ -213,6 +213,12 @@ WEFT_EXPORT int tgkill(pid_t process, pid_t thread, int signal) noexcept {
   return (int)as_errno(-send(target, signal, signal_info_of_sender(signal, SI_TKILL)));
 }
 
+// The kernel takes a thread's number for its process.
+WEFT_EXPORT int kill(pid_t process, int signal) noexcept {
+  if (!thread_state.vfork_child && coroutine_by_tid(process)) process = (pid_t)sys::getpid();
+  return real().kill(process, signal);
+}
+
 WEFT_EXPORT int raise(int signal) noexcept {
   Coroutine* self = woven();
   if (!self) return real().raise(signal);

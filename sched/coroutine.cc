@@ -268,6 +268,7 @@ void finish_current(void* result) {
   Coroutine* self = thread_state.identity;
   self->result = result;
   tls_block_run_destructors();
+  if (!self->pinned) signals_leave(self);
   if (self->pinned) tls_block_release_robust_mutexes(self);
   tls_block_reset_modules(self);
   switch_finished(self);
@@ -275,6 +276,7 @@ void finish_current(void* result) {
 
 void coroutine_gone(Coroutine* self) {
   count(Metric::coroutines_finished);
+  uint64_t mask = self->signal_mask;  // no longer its own once it is given back
   self->state.store(State::finished, std::memory_order_relaxed);
   signals_end(self);
   each_root(self, real_calls.leak_root_ends);
@@ -284,7 +286,7 @@ void coroutine_gone(Coroutine* self) {
     release(self);
   else
     unpark(park_key(KeyKind::join, self), 1);
-  if (live.fetch_sub(1, std::memory_order_acq_rel) == 1) runtime_check_main_exit();
+  if (live.fetch_sub(1, std::memory_order_acq_rel) == 1) runtime_check_main_exit(mask);
 }
 
 int join(Coroutine* target, void** result, uint64_t deadline) {

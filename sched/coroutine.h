@@ -121,12 +121,22 @@ struct alignas(64) Coroutine {
   static constexpr uint8_t kFinished = 2;  // its stack has been left for good
   static constexpr uint8_t kJoined = 4;    // somebody has its result
   static constexpr uint8_t kJoining = 8;   // somebody waits for its end
+  static constexpr uint8_t kDeaf = 16;     // takes no more signals of the process: the relay passes it by
 };
 
 static_assert(offsetof(Coroutine, wait_fd) == 64);
 
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;
+}
+// As the program asked for by pthread_setcanceltype: wherever it is, not only at cancellation points.
+inline bool cancel_wanted_at_once(const Coroutine* self) {
+  return cancel_wanted(self) && self->cancel_type == 1 /* PTHREAD_CANCEL_ASYNCHRONOUS */;
+}
+// Does a cancellation that is pending end its wait of this kind?
+inline bool cancel_ends(const Coroutine* self, WaitKind kind) {
+  if (!cancel_wanted(self)) return false;
+  return ends_by_cancel(kind) || (cancel_wanted_at_once(self) && (kind == WaitKind::lock || kind == WaitKind::once));
 }
 inline bool signals_wanted(const Coroutine* self) {
   return (self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask) != 0;

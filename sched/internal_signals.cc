@@ -15,6 +15,7 @@
 #include "sched/internal_signals.h"
 
 #include <atomic>
+#include <dlfcn.h>
 
 #include "asm/context.h"
 #include "sched/coroutine.h"
@@ -34,6 +35,25 @@ using Handler = void (*)(int, siginfo_t*, void*);
 constinit std::atomic<Handler> next_handler[2] = {};
 constinit char kick_mark = 0;  // its address is the value of a kick
 
+// Sent by hook/cancel.cc to a coroutine that is a kernel thread for now, or that is in a call of libc's which knows
+// nothing of weft: glibc's handler is to find its TCB. To others it comes too late, and they look for themselves.
+void pass_on_cancel(Handler next, Coroutine* self, int signal, siginfo_t* info, void* context) {
+  int* bits = cancelhandling_of(__builtin_thread_pointer());
+  int seen = bits ? __atomic_load_n(bits, __ATOMIC_RELAXED) : 0;
+  bool in_libc_call = (seen & kCancelTypeBit) || (seen & (kCancelingBit | kCanceledBit)) == kCancelingBit;
+  if (!self->pinned && !self->region_depth && thread_state.woven) {
+    if (!in_libc_call) return;
+    if (self->carrier->inside.load(std::memory_order_relaxed) || thread_state.lot_depth) {
+      // Called by weft itself, which cannot be unwound out of here: the call goes on, and the flag is seen after it.
+      __atomic_fetch_or(bits, kCanceledBit, __ATOMIC_RELAXED);
+      return;
+    }
+    uint64_t mask = carrier_signal_mask();  // glibc's handler may not return
+    sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  }
+  next(signal, info, context);
+}
+
 void on_internal_signal(int signal, siginfo_t* info, void* context) {
   if (signal == kCancelSignal && info->si_code == SI_QUEUE && info->si_value.sival_ptr == &kick_mark) {
     deliver_in_interrupted_code(context);
@@ -47,9 +67,7 @@ void on_internal_signal(int signal, siginfo_t* info, void* context) {
     return;
   }
   if (signal == kCancelSignal) {
-    // Sent to a coroutine that is a kernel thread for now, by hook/cancel.cc: glibc's handler is to find its TCB. To
-    // others it comes too late, and they look for themselves.
-    if (self->pinned || self->region_depth || !thread_state.woven) next(signal, info, context);
+    pass_on_cancel(next, self, signal, info, context);
     return;
   }
   // By hand: for the compiler the thread pointer is a constant of the function, to be read where it likes.
@@ -77,6 +95,17 @@ KernelAction kernel_action(int signal) {
   KernelAction action = {};
   sys::call(SYS_rt_sigaction, signal, 0, sys::word(&action), 8);
   return action;
+}
+
+int* cancelhandling_of(const void* tcb) {
+  static std::atomic<unsigned> known{~0u};
+  unsigned offset = known.load(std::memory_order_relaxed);
+  if (offset == ~0u) {
+    auto* field = (const uint32_t*)dlsym(RTLD_DEFAULT, "_thread_db_pthread_cancelhandling");  // bits, count, offset
+    offset = field && field[0] == 32 ? field[2] : 0;
+    known.store(offset, std::memory_order_relaxed);
+  }
+  return offset ? (int*)((char*)tcb + offset) : nullptr;
 }
 
 void tls_guard_internal_signals() { internal_signals_recheck(); }

@@ -44,6 +44,14 @@ class [[nodiscard]] HandlersWait {
 // glibc installs its handler of signal 32 at the first real pthread_cancel: to be called after each.
 void internal_signals_recheck();
 
+// What glibc keeps in a thread's TCB of its cancellation: `cancelhandling`, with the bits that its descr.h has. Null: its debugger
+// interface does not say where. Not from a signal handler before it has been asked for once.
+constexpr int kCancelTypeBit = 0x02;  // in a call of libc's that is a cancellation point, too
+constexpr int kCancelingBit = 0x04;   // alone: glibc's handler is to come, and the call does not return before
+constexpr int kCanceledBit = 0x08;
+constexpr int kEndingBits = 0x10 | 0x20;
+int* cancelhandling_of(const void* tcb);
+
 // Makes the kernel thread `tid` look whether the coroutine it runs has signals to deliver; see sched/signals.h.
 void kick_carrier(int tid);
 

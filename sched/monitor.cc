@@ -41,7 +41,8 @@ constexpr uint32_t kMoreUnderTurns =
 std::atomic<uint32_t> bell{0};    // futex: bumped to make it look now
 std::atomic<uint32_t> asleep{0};  // it sleeps without a timeout
 std::atomic<bool> main_left{false};
-const int* main_tid;  // in main's TCB: the kernel clears it when main's kernel thread has ended
+std::atomic<uint64_t> last_mask{0};  // of signals: that of the last coroutine to end
+const int* main_tid;                 // in main's TCB: the kernel clears it when main's kernel thread has ended
 
 void append_number(char* text, const char* before, int number, const char* after) {
   char digits[12];
@@ -101,8 +102,10 @@ bool all_sleep() {
 
 void end_if_alone() {
   if (!main_left.load(std::memory_order_acquire) || live_coroutines()) return;
-  if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE)) return;  // main's own unwinding goes on
-  if (kernel_thread_count() > carriers_alive() + 1 /* the monitor */) return;
+  if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE) > 0) return;  // main's own unwinding goes on; -1: ended and joined
+  if (kernel_thread_count() > carriers_alive() + relay_threads() + 1 /* the monitor */) return;
+  uint64_t mask = last_mask.load(std::memory_order_relaxed);
+  sys::sigprocmask(SIG_SETMASK, &mask, nullptr);  // what the program does at its exit it does as its last thread would
   exit(0);
 }
 
@@ -185,7 +188,8 @@ void runtime_main_exits() {
   monitor_kick();
 }
 
-void runtime_check_main_exit() {
+void runtime_check_main_exit(uint64_t mask) {
+  last_mask.store(mask, std::memory_order_relaxed);
   if (main_left.load(std::memory_order_acquire)) monitor_kick();
 }
 

@@ -39,16 +39,19 @@ void update_set_locked() {
   if (relay_fd >= 0) sys::call(SYS_signalfd4, relay_fd, sys::word(&set), 8, 0);
 }
 
-void withdraw(uint64_t bit) {
-  HandlersWait wait;
-  Locked hold(relay_lock);
+void withdraw_locked(uint64_t bit) {
   relayed_signals.fetch_and(~bit);
+  update_set_locked();
+}
+void add_locked(uint64_t set) {
+  relayed_signals.fetch_or(set);
   update_set_locked();
 }
 
 bool takes(const Coroutine* coroutine, uint64_t bit) {
   State state = coroutine->state.load(std::memory_order_relaxed);
   return state != State::free && state != State::finished &&
+         !(coroutine->ending.load(std::memory_order_relaxed) & Coroutine::kDeaf) &&
          !(__atomic_load_n(&coroutine->signal_mask, __ATOMIC_SEQ_CST) & bit);
 }
 
@@ -60,14 +63,16 @@ Coroutine* find_taker(uint64_t bit) {
   return nullptr;
 }
 
+// Under the lock from the choice to the hand-over: a coroutine that ends meanwhile waits for what it has been chosen for.
 void relay(int signal) {
   uint64_t bit = signal_bit(signal);
+  Locked hold(relay_lock);
   Coroutine* taker = find_taker(bit);
   if (!taker) {
-    withdraw(bit);
+    withdraw_locked(bit);
     taker = find_taker(bit);
     if (!taker) return;
-    relay_also(bit);
+    add_locked(bit);
   }
   siginfo_t info;
   timespec at_once = {};
@@ -106,11 +111,21 @@ bool start_locked() {
 void relay_also(uint64_t set) {
   HandlersWait wait;
   Locked hold(relay_lock);
-  relayed_signals.fetch_or(set);
-  if (relay_fd >= 0)
-    update_set_locked();
-  else if (!start_locked())
+  add_locked(set);
+  if (relay_fd < 0 && !start_locked())
     log(Level::warn, "no kernel thread could be made for signals that only some threads have unblocked");
+}
+
+unsigned relay_threads() { return __atomic_load_n(&relay_fd, __ATOMIC_RELAXED) >= 0; }
+
+void relay_settle(Coroutine* self) {
+  if (!relay_threads()) return;
+  Locked hold(relay_lock);
+  uint64_t set = main_signal_mask.load() & ~self->signal_mask;
+  siginfo_t info;
+  timespec at_once = {};
+  while (set && sys::call(SYS_rt_sigtimedwait, sys::word(&set), sys::word(&info), sys::word(&at_once), 8) > 0)
+    signal_post(self, info.si_signo, info);
 }
 
 void guest_signal_mask_changed() {
@@ -119,7 +134,11 @@ void guest_signal_mask_changed() {
   sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
   uint64_t closed = mask & ~main_signal_mask.exchange(mask);
   uint64_t opened = relayed_signals.load() & ~mask;
-  if (opened) withdraw(opened);
+  if (opened) {
+    HandlersWait wait;
+    Locked hold(relay_lock);
+    withdraw_locked(opened);
+  }
   if (!closed || !runtime_started()) return;
   uint64_t wanted = 0;
   for (uint32_t i = 0; i < coroutine_slots() && (closed & ~wanted); i++) {

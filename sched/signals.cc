@@ -161,9 +161,7 @@ void set_alternate_stack(const Coroutine* self, bool programs) {
   sys::call(SYS_sigaltstack, sys::word(&stack), 0);
 }
 
-bool cancels_asynchronously(const Coroutine* self) {
-  return cancel_wanted(self) && self->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS && !self->region_depth;
-}
+bool cancels_asynchronously(const Coroutine* self) { return cancel_wanted_at_once(self) && !self->region_depth; }
 
 bool in_own_code(const void* context) {
   const char* pc = (const char*)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
@@ -321,6 +319,12 @@ void signals_pin(Coroutine* self) {
   become_recipient(self, kEverything);
   set_alternate_stack(self, true);
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
+}
+
+void signals_leave(Coroutine* self) {
+  self->ending.fetch_or(Coroutine::kDeaf, std::memory_order_relaxed);
+  relay_settle(self);
+  while (signals_wanted(self)) deliver_signals_now();
 }
 
 void signals_end(Coroutine* self) {

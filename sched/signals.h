@@ -68,6 +68,9 @@ int signal_take(Coroutine* self, uint64_t set, siginfo_t* info);
 
 // The coroutine becomes a kernel thread (pin_current): the kernel has its mask and its queue from here on.
 void signals_pin(Coroutine* self);
+// The thread is about to end: what came for it so far is delivered. A signal of the process that was sent before something that it has
+// seen is one it would have taken natively, even if the relay has not come to it yet.
+void signals_leave(Coroutine* self);
 // The thread is over: drops what is queued.
 void signals_end(Coroutine* self);
 
@@ -79,6 +82,10 @@ void set_signal_mask(Coroutine* self, uint64_t mask);
 extern std::atomic<uint64_t> main_signal_mask;
 extern std::atomic<uint64_t> relayed_signals;
 void relay_also(uint64_t set);
+unsigned relay_threads();  // 1 if there is one
+// Queues for a coroutine that the relay passes by what is pending for the process and not blocked by it, and waits until the relay has
+// queued what it chose it for.
+void relay_settle(Coroutine* self);
 // A coroutine is being made with this mask, or has changed to it.
 inline void signal_mask_in_use(uint64_t mask) {
   uint64_t wanted = main_signal_mask.load(std::memory_order_relaxed) & ~mask;

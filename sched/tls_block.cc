@@ -63,6 +63,7 @@ struct Glibc {
   unsigned specific_count;
   ptrdiff_t resolver;  // libc's TLS pointer to its resolver state, from the thread pointer
   ptrdiff_t rseq;
+  unsigned rseq_size;   // 0: glibc does not register it
   ptrdiff_t state;      // our thread_state
   unsigned module_tls;  // ModuleTls in struct link_map; 0: not known
   const int* threads;   // glibc's count of its threads, null where it is not exported
@@ -140,6 +141,8 @@ bool find_glibc(const char** why) {
   glibc.keys = (Glibc::Key*)keys;
   const ptrdiff_t* rseq;
   glibc.rseq = find(rseq, "__rseq_offset") ? *rseq : 0;
+  const unsigned* rseq_size;
+  glibc.rseq_size = find(rseq_size, "__rseq_size") ? *rseq_size : 0;
   glibc.state = (char*)&thread_state - self;
   glibc.libc_base = base_of((const void*)glibc.ctype_init);
   glibc.rtld_base = base_of((const void*)glibc.allocate_tls);
@@ -254,8 +257,8 @@ bool harvest_mould(const char** why) {
   mould_resolver = *(uintptr_t*)(tcb + glibc.resolver) - here;
   if (mould_resolver >= glibc.tcb_size) return false;
   if (glibc.rseq > 0 && (size_t)glibc.rseq + 8 <= glibc.tcb_size) {
-    *(uint32_t*)(mould + glibc.rseq) = 0;      // cpu_id_start
-    *(int32_t*)(mould + glibc.rseq + 4) = -1;  // cpu_id: not registered
+    *(uint32_t*)(mould + glibc.rseq) = 0;                             // cpu_id_start
+    *(int32_t*)(mould + glibc.rseq + 4) = glibc.rseq_size ? -1 : -2;  // cpu_id: not registered, or never to be
   }
   *(int*)(mould + glibc.cancelhandling) = 0;  // setuid() may have marked it meanwhile
   harvest_fences(links_of(tcb));
