@@ -47,8 +47,23 @@ class Result:
         return next((block for block in reversed(self.blocks) if block.pid == self.pid), None)
 
 
-def run(command, variables, timeout, environment=None):
-    """Runs the command in an empty directory of its own; what outlives it or `timeout` is killed with its session."""
+def kill_session(leader):
+    """Kills what is left of the session that the process began, whatever process groups it has made."""
+    for entry in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{entry}/stat', 'rb') as file:
+                session = int(file.read().rpartition(b')')[2].split()[3])
+            if session == leader:
+                os.kill(int(entry), signal.SIGKILL)
+        except (OSError, IndexError):
+            pass
+
+
+def run(command, variables, timeout, environment=None, prepare=None):
+    """Runs the command in an empty directory of its own; what outlives it or `timeout` is killed with its session.
+
+    `prepare(directory, values)` may put something there and change the variables before the start.
+    """
     values = {name: value for name, value in os.environ.items() if not name.startswith(('WEFT_', 'LD_'))}
     values.update(environment or {})
     values.update(variables)
@@ -63,6 +78,8 @@ def run(command, variables, timeout, environment=None):
         for name, path in (('WEFT_STATS', paths['stats']), ('THREAD_COUNT', paths['threads'])):
             if name in values:
                 values[name] = path
+        if prepare:
+            prepare(directory, values)
         with open(paths['output'], 'ab') as output:
             process = subprocess.Popen(command, cwd=directory, env=values, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=subprocess.STDOUT, start_new_session=True)
@@ -71,10 +88,7 @@ def run(command, variables, timeout, environment=None):
                 status = process.wait(timeout)
             except subprocess.TimeoutExpired:
                 pass
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill_session(process.pid)
             process.wait()
         with open(paths['output'], encoding='utf-8', errors='backslashreplace') as file:
             text = file.read()

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <threads.h>
 #include <unistd.h>
 
 static uint64_t* count;
@@ -23,11 +24,22 @@ __attribute__((constructor)) static void map_count(void) {
   if (mapped != MAP_FAILED) count = mapped;
 }
 
+static void count_if(int made) {
+  if (made && count != NULL) __atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
+}
+
 int pthread_create(pthread_t* restrict thread, const pthread_attr_t* restrict attributes, void* (*start)(void*),
                    void* restrict argument) {
   int (*next)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) =
       (int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*))dlsym(RTLD_NEXT, "pthread_create");
   int error = next(thread, attributes, start, argument);
-  if (error == 0 && count != NULL) __atomic_add_fetch(count, 1, __ATOMIC_RELAXED);
+  count_if(error == 0);
   return error;
+}
+
+int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
+  int (*next)(thrd_t*, thrd_start_t, void*) = (int (*)(thrd_t*, thrd_start_t, void*))dlsym(RTLD_NEXT, "thrd_create");
+  int result = next(thread, start, argument);
+  count_if(result == thrd_success);
+  return result;
 }
