@@ -16,6 +16,7 @@ class Runtime : public testing::Environment {
   void SetUp() override {
     setenv("WEFT_WORKERS", "2", 1);
     find(real_calls.pthread_create, "pthread_create");
+    find(real_calls.pthread_join, "pthread_join");
     find(real_calls.pthread_exit, "pthread_exit");
     find(real_calls.sigaction, "sigaction");
     real_calls.stdio_weave = [] {};

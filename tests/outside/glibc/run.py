@@ -67,8 +67,11 @@ def read_list(name):
 class Test:
     """A built test, and what its last runs came to."""
 
-    def __init__(self, options, item, program):
+    def __init__(self, options, item, program, expected):
         self.options, self.item, self.program = options, item, program
+        self.factor = 1 if expected else TIMEOUT_FACTOR  # those mostly wait for their limit
+        self.expected = expected  # to differ
+        self.tries = 0
         self.verdicts = {}  # by the words for the kind of run
         self.wrong = []     # of the proofs
         self.threads = 0    # made natively
@@ -82,6 +85,10 @@ class Test:
     def differs(self):
         return len(set(self.verdicts.values())) > 1
 
+    @property
+    def suspect(self):
+        return bool(self.wrong) or self.differs != self.expected
+
     def prepare(self, directory, values):
         shutil.copy(self.item.makefile, directory)  # some tests open it
         values['TMPDIR'] = directory
@@ -91,7 +98,7 @@ class Test:
 
     def run_once(self, variables):
         arguments = [word.replace('@program@', self.program) for word in self.item.arguments]
-        environment = dict(self.item.environment, TIMEOUTFACTOR=str(TIMEOUT_FACTOR))
+        environment = dict(self.item.environment, TIMEOUTFACTOR=str(self.factor))
         return bounded_run.run([self.program] + arguments, variables, TIMEOUT, environment, self.prepare)
 
     def runtime_was_started(self, variables):
@@ -110,6 +117,7 @@ class Test:
     def run(self):
         """Natively, woven, and disabled if that takes no time."""
         self.verdicts, self.wrong, self.said = {}, [], ''
+        self.tries += 1
         begin = time.monotonic()
         native = self.run_once(bounded_run.counting(self.options.counter))
         seconds = time.monotonic() - begin
@@ -131,14 +139,15 @@ class Test:
             variables = bounded_run.disabled(self.options.library)
             if not self.unproven(variables, self.run_once(variables)):
                 self.wrong.append('disabled: it looks woven although nothing was: the proof proves nothing')
-        return self
+        if self.suspect:
+            print(f'differs at first: {self.name}: {self.verdicts} {self.wrong}', flush=True)
 
 
 def verdict(result):
     return 'NO END' if result.status is None else VERDICTS.get(result.status, 'FAIL')
 
 
-def build_all(options, pool, builder, items):
+def build_all(options, pool, builder, items, expected):
     """The tests that could be built, and why others could not, by name."""
     builder.build_support(pool)
     reasons, todo = {}, []
@@ -152,17 +161,16 @@ def build_all(options, pool, builder, items):
     for item, error in zip(todo, pool.map(build.build_test, [builder.test_commands(item) for item in todo])):
         if error:
             reasons[item.label] = ('needs private headers of glibc: ' if item.kind == 'internal' else '') + error
-    return [Test(options, item, builder.program_of(item)) for item in todo if item.label not in reasons], reasons
+    return [Test(options, item, builder.program_of(item), item.label in expected)
+            for item in todo if item.label not in reasons], reasons
 
 
 def run_all(pool, tests):
-    """All at once, then those with something to say again, alone: what differs each time is a difference."""
+    """All beside each other, then those with something to say again, alone: what differs each time is a difference."""
     list(pool.map(Test.run, tests))
     for _ in range(TRIES - 1):
-        for test in tests:
-            if test.differs or test.wrong:
-                test.tries = getattr(test, 'tries', 1) + 1
-                test.run()
+        for test in filter(lambda test: test.suspect, tests):
+            test.run()
 
 
 def report(tests, reasons, expected):
@@ -172,23 +180,23 @@ def report(tests, reasons, expected):
         print(f'not built: {name}: {reason}')
     for test in tests:
         verdicts = ', '.join(f'{words} {verdict}' for words, verdict in test.verdicts.items())
-        if test.differs and test.name in expected:
+        if test.differs and test.expected:
             print(f'differs as expected: {test.name}: {expected[test.name]}')
         elif test.differs or test.wrong:
             errors += 1
             print(f'WRONG: {test.name}: {verdicts}; {"; ".join(test.wrong)}\n{test.said[-1000:]}')
-        elif test.name in expected:
+        elif test.expected:
             errors += 1
             print(f'WRONG: {test.name} is in expected.txt and does not differ')
         elif test.verdicts['natively'] != 'PASS':
             print(f'the same woven, but not a pass: {test.name}: {verdicts}')
-        elif getattr(test, 'tries', 1) > 1:
+        elif test.tries > 1:
             print(f'unsteady: {test.name}: differed beside others, and not alone')
     counts = collections.Counter(test.verdicts['natively'] for test in tests)
     threaded = [test for test in tests if test.threads]
     print(f'{len(tests)} tests, natively ' + ', '.join(f'{count} {verdict}' for verdict, count in sorted(counts.items())) +
           f'; {len(threaded)} make threads, of which {sum(test.by_log for test in threaded)} leave no counters; '
-          f'{sum(test.differs for test in tests)} differ woven, {sum(test.differs and test.name in expected for test in tests)} '
+          f'{sum(test.differs for test in tests)} differ woven, {sum(test.differs and test.expected for test in tests)} '
           f'as expected; {errors} wrong')
     return errors
 
@@ -209,11 +217,12 @@ def main():
     except plan.Trouble as trouble:
         print(trouble)
         return 1
+    expected = read_list('expected.txt')
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         builder = build.Builder(source, options.build, modules)
-        tests, reasons = build_all(options, pool, builder, [items[name] for name in names])
+        tests, reasons = build_all(options, pool, builder, [items[name] for name in names], expected)
         run_all(pool, tests)
-    errors = report(tests, reasons, read_list('expected.txt'))
+    errors = report(tests, reasons, expected)
     if options.sample and reasons:
         errors += 1  # all of the sample can be built
     return 1 if errors or not any(test.threads for test in tests) else 0
