@@ -12,8 +12,18 @@
 #include <unistd.h>
 
 static uint64_t* count;
+static int (*next_pthread_create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+static int (*next_thrd_create)(thrd_t*, thrd_start_t, void*);
+
+// Not at the first call: dlsym would wait for a dlopen whose constructor waits for the caller.
+static void find_next(void) {
+  next_pthread_create =
+      (int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*))dlsym(RTLD_NEXT, "pthread_create");
+  next_thrd_create = (int (*)(thrd_t*, thrd_start_t, void*))dlsym(RTLD_NEXT, "thrd_create");
+}
 
 __attribute__((constructor)) static void map_count(void) {
+  find_next();
   const char* path = getenv("THREAD_COUNT");
   int file = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
   if (file == -1) return;
@@ -30,16 +40,15 @@ static void count_if(int made) {
 
 int pthread_create(pthread_t* restrict thread, const pthread_attr_t* restrict attributes, void* (*start)(void*),
                    void* restrict argument) {
-  int (*next)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) =
-      (int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*))dlsym(RTLD_NEXT, "pthread_create");
-  int error = next(thread, attributes, start, argument);
+  if (next_pthread_create == NULL) find_next();  // another library's constructor, before ours
+  int error = next_pthread_create(thread, attributes, start, argument);
   count_if(error == 0);
   return error;
 }
 
 int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
-  int (*next)(thrd_t*, thrd_start_t, void*) = (int (*)(thrd_t*, thrd_start_t, void*))dlsym(RTLD_NEXT, "thrd_create");
-  int result = next(thread, start, argument);
+  if (next_thrd_create == NULL) find_next();
+  int result = next_thrd_create(thread, start, argument);
   count_if(result == thrd_success);
   return result;
 }
