@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// vfork and dlopen for x86-64: the two hooks that no C function can be. vfork returns twice on one stack, so its return address must
-// not lie on it; dlopen looks at its return address to learn whose RUNPATH and namespace count, so it must be the program's.
+// vfork, dlopen and __sigsetjmp for x86-64: the hooks that no C function can be. vfork returns twice on one stack, so its return address must
+// not lie on it; dlopen looks at its return address to learn whose RUNPATH and namespace count, so it must be the program's;
+// __sigsetjmp saves the registers of whoever called it.
 
 	.text
 
@@ -67,5 +68,33 @@ dlopen:
 	jmp	*%rax
 	.cfi_endproc
 	.size	dlopen, .-dlopen
+
+// int __sigsetjmp(struct __jmp_buf_tag* environment [rdi], int save_mask [esi])
+//
+// frame: +16 return address   +8 environment   +0 save_mask   (rsp then goes 8 lower for alignment)
+// weft_sigsetjmp_target(environment, &save_mask, return address, rsp after the return) says where to go on.
+	.globl	__sigsetjmp
+	.type	__sigsetjmp, @function
+__sigsetjmp:
+	.cfi_startproc
+	pushq	%rdi
+	.cfi_def_cfa_offset 16
+	pushq	%rsi
+	.cfi_def_cfa_offset 24
+	movq	%rsp, %rsi
+	movq	16(%rsp), %rdx
+	leaq	24(%rsp), %rcx
+	subq	$8, %rsp
+	.cfi_def_cfa_offset 32
+	call	weft_sigsetjmp_target
+	addq	$8, %rsp
+	.cfi_def_cfa_offset 24
+	popq	%rsi
+	.cfi_def_cfa_offset 16
+	popq	%rdi
+	.cfi_def_cfa_offset 8
+	jmp	*%rax
+	.cfi_endproc
+	.size	__sigsetjmp, .-__sigsetjmp
 
 	.section .note.GNU-stack,"",@progbits

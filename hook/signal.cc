@@ -5,9 +5,9 @@
 // program are installed in the kernel as they are. A guest's calls are the real ones; only that main's mask is noted,
 // for the relay.
 //
-// Known to differ: sigsetjmp saves the kernel's mask, which in a coroutine is the carrier's. A siglongjmp out of a
-// handler puts the coroutine's mask back to what it was before the handler; one that leaves no handler leaves the mask
-// alone.
+// sigsetjmp in a coroutine keeps the coroutine's mask, as libc's would the carrier's. libc is told to save none, and the
+// mask lies where it would have put its own, with the place that the buffer goes back to, so that what an earlier use of
+// the buffer has left is not taken for it.
 #include "hook/hook.h"
 
 #include <cstring>
@@ -80,18 +80,41 @@ int take_pending(Coroutine* self, const sigset_t* set, siginfo_t* info) {
   return signal;
 }
 
-// The stack pointer that a jmp_buf goes back to; glibc keeps it mangled.
-const void* stack_pointer_of(const __jmp_buf_tag* environment) {
-  constexpr int kStackPointer = 6;
-  uint64_t value = (uint64_t)environment->__jmpbuf[kStackPointer];
+// Where a jmp_buf goes back to; glibc keeps it mangled.
+constexpr int kStackPointer = 6, kProgramCounter = 7;
+const void* saved_pointer(const __jmp_buf_tag* environment, int which) {
+  uint64_t value = (uint64_t)environment->__jmpbuf[which];
   asm("ror $17, %0\n\txor %%fs:0x30, %0" : "+r"(value) : : "cc");
   return (const void*)value;
 }
 
+// What a coroutine's sigsetjmp has kept in __saved_mask.
+struct KeptMask {
+  uint64_t mask;
+  const void* code;
+  const void* stack;
+};
+
 void before_longjmp(const __jmp_buf_tag* environment) {
   Coroutine* self = thread_state.identity;
   if (self && self->window) [[unlikely]]
-    signal_window_leave(stack_pointer_of(environment), environment->__mask_was_saved);
+    signal_window_leave(saved_pointer(environment, kStackPointer), environment->__mask_was_saved);
+  // The handler of an instruction's fault runs without a window, and what the kernel blocks for it is the carrier's to
+  // open again and the coroutine's to keep.
+  if (woven()) {
+    uint64_t mask = carrier_signal_mask(), before = mask;
+    sys::sigprocmask(SIG_SETMASK, &mask, &before);
+    if (before & ~mask) set_signal_mask(self, self->signal_mask | (before & ~mask));
+  }
+  KeptMask kept;
+  memcpy(&kept, &environment->__saved_mask, sizeof kept);
+  if (environment->__mask_was_saved || kept.stack != saved_pointer(environment, kStackPointer) ||
+      kept.code != saved_pointer(environment, kProgramCounter))
+    return;
+  sigset_t set;
+  memset(&set, 0, sizeof set);
+  store_set(&set, kept.mask);
+  pthread_sigmask(SIG_SETMASK, &set, nullptr);
 }
 
 sigset_t set_of(int signal) {
@@ -350,6 +373,23 @@ WEFT_EXPORT int sigtimedwait(const sigset_t* set, siginfo_t* info, const timespe
     pin_current();
   }
   return real().sigtimedwait(set, info, timeout);
+}
+
+// Called by the stub of __sigsetjmp: where the call goes on, and what it saves.
+extern "C" void* weft_sigsetjmp_target(__jmp_buf_tag* environment, int* save_mask, const void* code,
+                                       const void* stack) {
+  Coroutine* self = woven();
+  if (self && *save_mask) {
+    *save_mask = 0;
+    KeptMask kept = {self->signal_mask, code, stack};
+    memcpy(&environment->__saved_mask, &kept, sizeof kept);
+  } else if (!*save_mask) {
+    // The same place again, this time without the mask. Nothing else is written to: a cleanup buffer is shorter.
+    KeptMask kept;
+    memcpy(&kept, &environment->__saved_mask, sizeof kept);
+    if (kept.code == code && kept.stack == stack) memset(&environment->__saved_mask, 0, sizeof kept);
+  }
+  return (void*)real().__sigsetjmp.get();
 }
 
 WEFT_EXPORT void longjmp(__jmp_buf_tag environment[1], int value) noexcept {
