@@ -29,8 +29,8 @@ LEFT_OUT = {
     'test_timeout': ('TCPTimeoutTestCase', 'they need hosts of the Internet'),
 }
 
-# Whose tests send signals to the main thread and expect to be it.
-OF_MAIN = ('test_signal', 'test_threadsignals')
+# Whose tests send signals to the main thread and expect to be it; called by another they end early or never, natively too.
+OF_MAIN = ('test_signal', 'test_threadsignals', 'test_asyncio.test_runners')
 
 # The default size, fixed and named: a module and what the ids of its tests contain, or nothing for all of them.
 SAMPLE = {
