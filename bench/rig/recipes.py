@@ -170,7 +170,7 @@ socket = {data}/socket
 pid-file = {data}/pid
 port = {port}
 thread_handling = one-thread-per-connection
-max_connections = 2200
+max_connections = 10000
 back_log = 4096
 max_prepared_stmt_count = 1000000
 ''')
