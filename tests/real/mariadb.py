@@ -52,9 +52,9 @@ class Caller:
 class Server:
     """One run of the server on the data directory of a site."""
 
-    def __init__(self, test, site, mode):
+    def __init__(self, test, site, mode, fresh=None):
         self.test, self.site, self.mode = test, site, mode
-        self.process = recipes.mariadb(site, mode)
+        self.process = recipes.mariadb(site, mode, fresh)
         self.port = self.process.port
         self.caller = Caller(site, self.port)
         self.sampler = Sampler(self.process.pid, calls=True)
@@ -198,24 +198,30 @@ def slap(server, connections, native):
                      [[str(turns), str(4 * turns)]], f'{server.mode.name}: rows and sums of mysqlslap')
 
 
-def mariadb(test, connections, seconds, more):
+def mariadb(test, mode, fresh, connections, seconds, more, native):
+    with Site() as site:
+        server = Server(test, site, mode, fresh)
+        sysbench_load(server, connections, seconds, native)
+        slap(server, connections, native)
+        if more:
+            connect_disconnect(server, connections, seconds)
+        server.expect_checked()
+        server.end()
+        server.expect_threads(connections)
+        server.expect_counters(connections)
+
+
+def mariadb_modes(test, connections, seconds, more):
     native = {}
-    for mode in test.modes():
-        with Site() as site:
-            server = Server(test, site, mode)
-            sysbench_load(server, connections, seconds, native)
-            slap(server, connections, native)
-            if more:
-                connect_disconnect(server, connections, seconds)
-            server.expect_checked()
-            server.end()
-            server.expect_threads(connections)
-            server.expect_counters(connections)
+    with Site() as first:
+        fresh = recipes.mariadb_data(first)
+        for mode in test.modes():
+            mariadb(test, mode, fresh, connections, seconds, more, native)
 
 
 for count, seconds_each, everything in ((16, 5, True), (256, 2, False), (2000, 5, True)):
     def register(connections=count, seconds=seconds_each, more=everything):
-        case(f'mariadb_{connections}')(lambda test: mariadb(test, connections, seconds, more))
+        case(f'mariadb_{connections}')(lambda test: mariadb_modes(test, connections, seconds, more))
     register()
 
 
@@ -272,12 +278,14 @@ def libmariadb(test):
     """The client native and woven against a native server; then both woven."""
     pairs = [(mode, Native()) for mode in test.modes()] + ([] if test.native_only else [(test.woven(), test.woven())])
     native = {}
-    for mode, server_mode in pairs:
-        with Site() as site:
-            server = Server(test, site, server_mode)
-            server.caller.ask("CREATE DATABASE crowd; CREATE USER crowd@'127.0.0.1'; GRANT ALL ON crowd.* TO crowd@'127.0.0.1'")
-            right = crowd_run(test, site, mode, ['mariadb_client', 'crowd', str(CROWD), str(CROWD_ROUNDS), str(server.port)])
-            test.expect_same(right, native.setdefault('right', right), 'answers')
-            server.end()
-            if server_mode.woven:
-                server.expect_counters(CROWD)
+    with Site() as first:
+        fresh = recipes.mariadb_data(first)
+        for mode, server_mode in pairs:
+            with Site() as site:
+                server = Server(test, site, server_mode, fresh)
+                server.caller.ask("CREATE DATABASE crowd; CREATE USER crowd@'127.0.0.1'; GRANT ALL ON crowd.* TO crowd@'127.0.0.1'")
+                right = crowd_run(test, site, mode, ['mariadb_client', 'crowd', str(CROWD), str(CROWD_ROUNDS), str(server.port)])
+                test.expect_same(right, native.setdefault('right', right), 'answers')
+                server.end()
+                if server_mode.woven:
+                    server.expect_counters(CROWD)
