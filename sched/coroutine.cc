@@ -198,6 +198,19 @@ Coroutine* coroutine_of(unsigned long pthread) {
   return ((ThreadState*)(pthread + (uintptr_t)(mine - (char*)__builtin_thread_pointer())))->identity;
 }
 
+Counted coroutines_counted() {
+  Counted counted = {};
+  for (uint32_t i = 0, all = coroutine_slots(); i < all; i++) {
+    const Coroutine* coroutine = coroutine_at(i);
+    State state = coroutine->state.load(std::memory_order_relaxed);
+    if (state == State::free || state == State::finished) continue;
+    counted.alive++;
+    auto kind = (WaitKind)coroutine->wait_kind.load(std::memory_order_relaxed);
+    counted.waiting += kind != WaitKind::none && kind != WaitKind::region;
+  }
+  return counted;
+}
+
 int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const SpawnAttributes& attributes) {
   static uint64_t default_size;
   uint64_t size = options.stack;
@@ -282,7 +295,7 @@ void coroutine_gone(Coroutine* self) {
   each_root(self, real_calls.leak_root_ends);
   // Release: a joiner that sees the bit sees the result.
   uint8_t before = self->ending.fetch_or(Coroutine::kFinished, std::memory_order_acq_rel);
-  if (before & Coroutine::kDetached)
+  if ((before & Coroutine::kDetached) && !(before & Coroutine::kJoining))
     release(self);
   else
     unpark(park_key(KeyKind::join, self), 1);
@@ -291,12 +304,10 @@ void coroutine_gone(Coroutine* self) {
 
 int join(Coroutine* target, void** result, uint64_t deadline) {
   if (target == thread_state.identity) return EDEADLK;
-  uint8_t before = target->ending.fetch_or(Coroutine::kJoining, std::memory_order_acq_rel);
-  if (before & Coroutine::kDetached) {
-    if (!(before & Coroutine::kJoining)) target->ending.fetch_and((uint8_t)~Coroutine::kJoining);
-    return EINVAL;
-  }
-  if (before & (Coroutine::kJoining | Coroutine::kJoined)) return EINVAL;
+  uint8_t before = target->ending.load(std::memory_order_acquire);
+  do
+    if (before & (Coroutine::kDetached | Coroutine::kJoining | Coroutine::kJoined)) return EINVAL;
+  while (!target->ending.compare_exchange_weak(before, before | Coroutine::kJoining, std::memory_order_acq_rel));
   int error = 0;
   while (!(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) {
     if (!deadline) {
@@ -322,7 +333,9 @@ int join(Coroutine* target, void** result, uint64_t deadline) {
     }
   }
   if (error) {
-    target->ending.fetch_and((uint8_t)~Coroutine::kJoining, std::memory_order_release);
+    // Detached and ended meanwhile: it was left to the joiner.
+    before = target->ending.fetch_and((uint8_t)~Coroutine::kJoining, std::memory_order_acq_rel);
+    if ((before & Coroutine::kDetached) && (before & Coroutine::kFinished)) release(target);
     return error;
   }
   if (result) *result = target->result;
@@ -334,7 +347,8 @@ int join(Coroutine* target, void** result, uint64_t deadline) {
 int detach(Coroutine* target) {
   uint8_t before = target->ending.fetch_or(Coroutine::kDetached, std::memory_order_acq_rel);
   if (before & Coroutine::kDetached) return EINVAL;
-  if (before & Coroutine::kFinished) release(target);
+  // Whoever waits for its end goes on waiting, gets its result and gives it back.
+  if ((before & Coroutine::kFinished) && !(before & Coroutine::kJoining)) release(target);
   return 0;
 }
 

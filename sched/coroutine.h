@@ -178,6 +178,12 @@ void release(Coroutine* coroutine);
 // Number of coroutines that have not ended.
 uint32_t live_coroutines();
 
+// The same and more, found by looking at all of them. While others run it is out of date at once.
+struct Counted {
+  uint32_t alive, waiting;
+};
+Counted coroutines_counted();
+
 // For the monitor. The blocks that nobody has taken since the last call are surplus, all but a few. True: a later call may find more.
 bool coroutines_count_surplus();
 // Gives the memory of one surplus block back. False: there is none left, or no thread was to be had for it.

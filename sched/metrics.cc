@@ -86,6 +86,9 @@ void count(Metric metric, uint64_t by) {
 }
 
 uint64_t total(Metric metric) {
+  if (metric == Metric::coroutine_slots) return coroutine_slots();
+  if (metric == Metric::coroutines_alive) return coroutines_counted().alive;
+  if (metric == Metric::coroutines_waiting) return coroutines_counted().waiting;
   uint64_t sum = shared[(unsigned)metric].load(std::memory_order_relaxed);
   for (unsigned i = 0; i < worker_count(); i++) {
     sum += __atomic_load_n(&worker_at(i)->metrics.value[(unsigned)metric], __ATOMIC_RELAXED);
