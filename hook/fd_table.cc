@@ -138,8 +138,9 @@ Descriptor* classify(int fd) {
   if (kind == DescriptorKind::pipe && (open_flags & O_DIRECT)) flags |= Descriptor::kNoDrainHint;
   if (open_flags & O_PATH) kind = DescriptorKind::file;
   if (S_ISSOCK(status.st_mode) && !(open_flags & O_PATH)) {
-    SocketKind found =
-        socket_kind(socket_option(fd, SO_DOMAIN), socket_option(fd, SO_TYPE), socket_option(fd, SO_PROTOCOL));
+    int domain = socket_option(fd, SO_DOMAIN), type = socket_option(fd, SO_TYPE);
+    if (domain < 0 || type < 0) return nullptr;  // forbidden to ask: nothing is known of its calls
+    SocketKind found = socket_kind(domain, type, socket_option(fd, SO_PROTOCOL));
     kind = socket_option(fd, SO_ACCEPTCONN) > 0 ? DescriptorKind::listener : found.kind;
     flags |= found.flags;
     if (has_upper_layer(fd)) flags |= Descriptor::kNoDrainHint;

@@ -7,6 +7,7 @@
 //   files           the real call: the page cache is fast, and the monitor covers a slow disk
 #include "hook/io.h"
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include "hook/transfer.h"
@@ -32,6 +33,12 @@ long raw_writev(int fd, const iovec* vector, size_t count) {
                     : sys::call(SYS_writev, fd, sys::word(vector), (long)count);
 }
 
+// What nobody may read, or write, is never ready: the call would say so at once.
+long not_ready(int fd, int forbids) {
+  long status = sys::call(SYS_fcntl, fd, F_GETFL);
+  return status >= 0 && (status & O_ACCMODE) == forbids ? -EBADF : -EAGAIN;
+}
+
 // A try that does not wait on something that is neither socket nor file.
 long try_to_read(int fd, Descriptor* d, const iovec* vector, size_t count) {
   if (!has(d, Descriptor::kPollToRead)) {
@@ -39,7 +46,7 @@ long try_to_read(int fd, Descriptor* d, const iovec* vector, size_t count) {
     if (got != -EOPNOTSUPP && got != -ENOSYS) return got;
     d->flags |= Descriptor::kPollToRead;
   }
-  if (!ready_now(fd, POLLIN)) return -EAGAIN;
+  if (!ready_now(fd, POLLIN)) return not_ready(fd, O_WRONLY);
   return raw_readv(fd, vector, count);
 }
 
@@ -49,7 +56,7 @@ long try_to_write(int fd, Descriptor* d, const iovec* vector, size_t count) {
     if (put != -EOPNOTSUPP && put != -ENOSYS) return put;
     d->flags |= Descriptor::kPollToWrite;
   }
-  if (!ready_now(fd, POLLOUT)) return -EAGAIN;
+  if (!ready_now(fd, POLLOUT)) return not_ready(fd, O_RDONLY);
   if (kind_of(d) != DescriptorKind::pipe) return raw_writev(fd, vector, count);
   iovec piece = vector[0];
   if (count == 1 && piece.iov_len <= kPipeBuffer) return raw_writev(fd, vector, count);

@@ -163,7 +163,12 @@ long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
   for (;;) {
     if (!waits || !take_counters(polling)) {
       long found = look();
-      if (found > 0 && rescued && was_lost(polling)) count(Metric::fd_rescues);
+      if (found > 0 && rescued && was_lost(polling)) {
+        count(Metric::fd_rescues);
+        for (unsigned i = 0; i < polling->count; i++)
+          if (Descriptor* d = descriptor(polling->asked[i].fd); d && has(d, Descriptor::kShortRead))
+            short_reads_do_not_drain();
+      }
       if (found != 0 || (!waits && !polling->mask)) return found;
       mark_all_drained(polling);
     }

@@ -43,7 +43,7 @@ long weave_read_all(Coroutine* self, int fd, Descriptor* d, size_t total, Attemp
       if (result != -EAGAIN) break;
       mark_drained(waiting.d, Direction::read, seen);
     }
-    long waited = waiting.wait(Direction::read, seen);
+    long waited = done ? waiting.wait_for_rest(Direction::read, seen) : waiting.wait(Direction::read, seen);
     if (waited == 0) continue;
     result = waited;
     break;

@@ -38,6 +38,18 @@ long Waiting::wait(Direction direction, uint32_t seen) {
   return interrupted_call_ends(self, restarts) ? -EINTR : 0;
 }
 
+long Waiting::wait_for_rest(Direction direction, uint32_t seen) {
+  long result = wait(direction, seen);
+  if (result != kMakeRealCall) return result;
+  pollfd look = {fd, (short)(direction == Direction::read ? POLLIN : POLLOUT), 0};
+  uint64_t now = now_ns();
+  timespec left = to_timespec(deadline > now ? deadline - now : 0);
+  long found = blocking_call(RegionKind::lasting, [&] {
+    return sys::call(SYS_ppoll, sys::word(&look), 1, deadline == kNever ? 0 : sys::word(&left), 0, 8);
+  });
+  return found > 0 ? 0 : found == 0 ? -EAGAIN : found;
+}
+
 bool ready_now(int fd, short events) {
   pollfd look = {fd, events, 0};
   timespec at_once = {};

@@ -35,6 +35,8 @@ struct Waiting {
   Waiting(Coroutine* self_, int fd_, Descriptor* d_) : self(self_), original(fd_), fd(fd_), d(d_) {}
   // Parks until another try is worth while: 0. -EAGAIN: timed out. -EINTR. kMakeRealCall.
   long wait(Direction direction, uint32_t seen);
+  // The same for a call that has moved something already and cannot be made anew: where epoll does not help, poll() in a region.
+  long wait_for_rest(Direction direction, uint32_t seen);
   // To be called last: gives a private duplicate back.
   void end() {
     if (fd != original) [[unlikely]]
@@ -45,11 +47,13 @@ struct Waiting {
 // A short read has taken everything there was: the next edge comes with the next data.
 inline bool short_read_drains(const Descriptor* d) {
   DescriptorKind kind = kind_of(d);
-  return (kind == DescriptorKind::stream || kind == DescriptorKind::pipe) && !has(d, Descriptor::kNoDrainHint);
+  return (kind == DescriptorKind::stream || kind == DescriptorKind::pipe) && !has(d, Descriptor::kNoDrainHint) &&
+         short_reads_drain.load(std::memory_order_relaxed);
 }
 
 inline void note_read(Descriptor* d, uint32_t seen, long got, size_t room) {
   if (got > 0 && (size_t)got < room && short_read_drains(d)) {
+    if (!has(d, Descriptor::kShortRead)) d->flags |= Descriptor::kShortRead;
     mark_drained(d, Direction::read, seen);
   } else {
     pass_on(d, Direction::read);
@@ -135,7 +139,7 @@ long weave_write(Coroutine* self, int fd, Descriptor* d, size_t total, bool mess
       mark_drained(waiting.d, Direction::write, seen);
       if (has(waiting.d, Descriptor::kNonblocking)) break;
     }
-    long waited = waiting.wait(Direction::write, seen);
+    long waited = done ? waiting.wait_for_rest(Direction::write, seen) : waiting.wait(Direction::write, seen);
     if (waited == 0) continue;
     result = waited;
     break;

@@ -22,6 +22,8 @@
 
 #include "sched/clock.h"
 #include "sched/coroutine.h"
+#include "sched/log.h"
+#include "sched/metrics.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
@@ -151,7 +153,13 @@ void unlink(PollWait* wait) {
   }
 }
 
-enum class Joined : uint8_t { queued, ready, must_act, unpollable };
+enum class Joined : uint8_t {
+  queued,
+  ready,
+  must_act,
+  unpollable,
+  refused,  // it could be polled, but epoll has no memory or no place for it
+};
 
 // Registers and enqueues, unless there is something to do at once. Inside.
 Joined join(PollWait* wait, Coroutine* self, Worker* worker, uint64_t ticket, uint32_t tag) {
@@ -163,7 +171,9 @@ Joined join(PollWait* wait, Coroutine* self, Worker* worker, uint64_t ticket, ui
   if (d->ready[(int)wait->direction].events.load(std::memory_order_relaxed) != wait->seen) return Joined::ready;
   if (d->flags.load(std::memory_order_relaxed) & Descriptor::kUnpollable) return Joined::unpollable;
   if (long error = register_locked(d, fd, wait->direction, worker))
-    return error == -EBADF ? Joined::ready : Joined::unpollable;  // a closed one: the next try says so
+    return error == -EBADF ? Joined::ready  // a closed one: the next try says so
+           : d->flags.load(std::memory_order_relaxed) & Descriptor::kUnpollable ? Joined::unpollable
+                                                                                : Joined::refused;
   wait->node.waiter = &self->waiter;
   wait->node.ticket = ticket;
   wait->node.tag = tag;
@@ -177,7 +187,16 @@ FdWake as_fd_wake(Wake reason) {
          : reason == Wake::interrupted ? FdWake::interrupted
                                        : FdWake::ready;
 }
+// Outside the runtime: the first refusal is said.
 FdWake as_fd_wake(Joined joined) {
+  if (joined == Joined::refused) {
+    static bool said;
+    count(Metric::fallbacks);
+    log_once(
+        &said, Level::warn,
+        "epoll takes no further descriptor (memory, or fs.epoll.max_user_watches): calls that wait on it keep their "
+        "kernel threads");
+  }
   return joined == Joined::ready      ? FdWake::ready
          : joined == Joined::must_act ? FdWake::interrupted
                                       : FdWake::unpollable;
@@ -218,10 +237,10 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
   FdWake result = FdWake::ready;
   unsigned queued = 0;
   bool blocks = true;
+  Joined joined = Joined::queued;
   for (; queued < wait_count; queued++) {
-    Joined joined = join(&waits[queued], self, worker, ticket, kPollTag);
+    joined = join(&waits[queued], self, worker, ticket, kPollTag);
     if (joined == Joined::queued) continue;
-    result = as_fd_wake(joined);
     blocks = false;
     break;
   }
@@ -243,7 +262,7 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
   }
   for (unsigned i = 0; i < queued; i++) unlink(&waits[i]);
   leave(self);
-  return result;
+  return joined == Joined::queued ? result : as_fd_wake(joined);
 }
 
 void pass_on_slow(Descriptor* d, Direction direction) {
@@ -282,8 +301,12 @@ int poller_open(Worker* worker) {
   worker->epoll_fd = (int)epoll;
   worker->event_fd = (int)event;
   long result = control(worker, EPOLL_CTL_ADD, (int)event, EPOLLIN | EPOLLET, kWorkerEvent);
+  // Whoever may make one need not be allowed to wait on it.
+  epoll_event none;
+  if (result == 0) result = sys::call(SYS_epoll_pwait, worker->epoll_fd, sys::word(&none), 1, 0, 0, 0);
+  if (result == -EINTR) result = 0;
   if (result < 0) poller_close(worker);
-  return (int)result;
+  return result < 0 ? (int)result : 0;
 }
 
 void poller_close(Worker* worker) {
@@ -308,6 +331,8 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
   if (deadline > now && deadline != kNever && have_pwait2.load(std::memory_order_relaxed)) {
     timespec left = to_timespec(deadline - now);
     found = sys::call(SYS_epoll_pwait2, epoll_fd, sys::word(events), kEventsAtOnce, sys::word(&left), 0, 0);
+    // Some sandboxes say EPERM to what they do not know.
+    if (found == -EPERM) found = -ENOSYS;
     if (found == -ENOSYS) have_pwait2.store(false, std::memory_order_relaxed);
   }
   if (found == -ENOSYS) {

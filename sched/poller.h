@@ -72,6 +72,7 @@ struct alignas(64) Descriptor {
   static constexpr uint16_t kPollToRead = 512;    // preadv2 does not take RWF_NOWAIT: poll first
   static constexpr uint16_t kPollToWrite = 1024;  // nor does pwritev2
   static constexpr uint16_t kTimed = 2048;        // one of the timeouts is, or was, set
+  static constexpr uint16_t kShortRead = 4096;    // a short read was taken for its last
 };
 
 static_assert(offsetof(Descriptor, poller) <= 64);
@@ -92,6 +93,11 @@ extern std::atomic<uint32_t> description_epochs[kDescriptionGroups];
 inline uint32_t events_seen(const Descriptor* d, Direction direction) {
   return d->ready[(int)direction].events.load(std::memory_order_acquire);
 }
+// A read that gets less than it has room for has taken all there is: so it is with Linux. Not where somebody between the program and
+// the kernel cuts transfers short; there the monitor finds a wait that is lost, once, and nobody believes it any more.
+extern std::atomic<bool> short_reads_drain;
+void short_reads_do_not_drain();
+
 // Nothing was found by a try that began at `seen`.
 inline void mark_drained(Descriptor* d, Direction direction, uint32_t seen) {
   d->ready[(int)direction].drained.store(seen, std::memory_order_relaxed);

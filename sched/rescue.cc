@@ -19,6 +19,10 @@
 
 namespace weft {
 
+std::atomic<bool> short_reads_drain{true};
+
+void short_reads_do_not_drain() { short_reads_drain.store(false, std::memory_order_relaxed); }
+
 namespace {
 
 constexpr uint64_t kLookAfter = 100'000'000;
@@ -82,6 +86,8 @@ bool rescue(const Suspect& suspect) {
   for (WaitNode* node = d->ready[(int)suspect.direction].waiters.head; node; node = node->next) {
     if (node->waiter != &suspect.coroutine->waiter || node->ticket != suspect.ticket) continue;
     count(Metric::fd_rescues);
+    if (suspect.direction == Direction::read && (d->flags.load(std::memory_order_relaxed) & Descriptor::kShortRead))
+      short_reads_do_not_drain();
     // Nothing the table says of the number is believed any more, its registration least of all.
     d->registered.store(0, std::memory_order_relaxed);
     if (d->kind.load(std::memory_order_relaxed) != (uint8_t)DescriptorKind::internal &&

@@ -100,6 +100,19 @@ bool go_native(const char* why) {
   return false;
 }
 
+const char* why_no_epoll(int error) {
+  switch (-error) {
+    case EMFILE:
+    case ENFILE:
+      return "no descriptor is left for epoll; raise ulimit -n";
+    case ENOMEM:
+    case ENOSPC:
+      return "there is no memory for epoll";
+    default:
+      return "the process may not use epoll";
+  }
+}
+
 bool start_locked() {
   const char* why = real_calls.native_because ? real_calls.native_because() : nullptr;
   if (why) return go_native(why);
@@ -112,14 +125,17 @@ bool start_locked() {
   have_membarrier = sys::call(SYS_membarrier, 1 << 4 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) == 0;
   for (unsigned i = 0; i < wanted; i++) {
     workers_begun = i + 1;
-    if (poller_open(worker_begin(i)) == 0) continue;
-    if (i == 0) return go_native("no descriptor is left for epoll; raise ulimit -n");
+    int error = poller_open(worker_begin(i));
+    if (!error) continue;
+    if (i == 0) return go_native(why_no_epoll(error));
     wanted = i;
   }
   unsigned made = 0;
-  if (monitor_start() == 0)
-    while (made < wanted && carrier_create() == 0) made++;
-  if (!made) return go_native("no kernel threads are left for it; raise ulimit -u");
+  int error = monitor_start();
+  while (!error && made < wanted && !(error = carrier_create())) made++;
+  if (!made)
+    return go_native(error == ENOMEM ? "there is no memory for its kernel threads"
+                                     : "no kernel threads are left for it; raise ulimit -u");
   // A worker without a carrier would keep what is given to it waiting.
   for (unsigned i = made; i < wanted; i++) poller_close(worker_at(i));
   wanted = made;

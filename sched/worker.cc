@@ -652,11 +652,15 @@ bool take_worker(Worker* worker) {
   Carrier* carrier = worker->carrier;
   if (!carrier) return false;
   carrier->taken.store(1);
+  long barrier = 0;
   if (have_membarrier)
-    sys::call(SYS_membarrier, 1 << 3 /* PRIVATE_EXPEDITED */, 0, 0);
+    barrier = sys::call(SYS_membarrier, 1 << 3 /* PRIVATE_EXPEDITED */, 0, 0);
   else
     std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (carrier->inside.load()) {
+  // Without memory it is tried again. Forbidden since the start, it has to do without: carriers pass a fence from now on, and those
+  // that have just entered without one have done so long before the next look.
+  if (barrier < 0 && barrier != -ENOMEM) have_membarrier = false;
+  if (barrier < 0 || carrier->inside.load()) {
     carrier->taken.store(0);
     return false;
   }
