@@ -51,6 +51,12 @@ def of(process):
     return next((block for block in read(process.stats_path) if block.pid == process.pid), None)
 
 
+def of_name(process):
+    """The last block of a process with the started program's name: behind a tool, it has another pid."""
+    blocks = [block for block in read(process.stats_path) if os.path.basename(block.exe).startswith(process.name)]
+    return blocks[-1] if blocks else None
+
+
 def judge(block, at_least=None, **exactly):
     """What is wrong with a block, a line each. Nothing may have fallen back; `exactly` and `at_least` name counters."""
     if block is None:
