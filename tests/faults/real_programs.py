@@ -31,9 +31,9 @@ ORDER = ('wrong', 'hang', 'error', 'right')
 # (calls, errors or bytes of a short transfer, places, the most important one first)
 FAULTS = [
     (READS, ('EINTR', 'ECONNRESET', 'EAGAIN', 'ENOMEM'), ((3, 0), (1, 0), (7, 0), (12, 0), (2, 9))),
-    (READS, (1, 7), ((1, 1), (2, 5))),
+    (READS, (7, 1), ((2, 5), (1, 1))),
     (WRITES, ('ECONNRESET', 'EINTR', 'EAGAIN', 'ENOMEM'), ((2, 0), (1, 0), (6, 0), (9, 0), (2, 9))),
-    (WRITES, (1, 7), ((1, 1), (2, 5))),
+    (WRITES, (7, 1), ((2, 5), (1, 1))),
     (ACCEPTS, ('EMFILE', 'ECONNABORTED', 'EINTR', 'EAGAIN', 'ENOMEM'), ((2, 0), (1, 0), (3, 2))),
     (POLLS, ('EINTR', 'ENOMEM'), ((2, 0), (1, 0), (2, 7))),
     ('clone3', ('EAGAIN', 'ENOMEM'), ((2, 0), (1, 0), (3, 0), (4, 2))),
