@@ -109,7 +109,7 @@ class Test:
 
     def unproven(self, variables, result):
         """What is missing in the proof of a woven run."""
-        if not any(block.counters.get('coroutines_created') for block in result.blocks):
+        if not made_coroutines(result):
             return [] if self.runtime_was_started(variables) else ['no coroutine was made']
         return [f'{name} is {block[name]}' for block in result.blocks
                 for name in ('fallbacks', 'fd_rescues', 'lock_rescues') if block.counters.get(name)]
@@ -133,7 +133,7 @@ class Test:
             if self.verdicts[words] != self.verdicts['natively']:
                 self.said = woven.output
             elif self.threads:
-                self.by_log = not woven.blocks
+                self.by_log = not made_coroutines(woven)
                 self.wrong += [f'{words}: {text}' for text in self.unproven(variables, woven)]
         if self.threads and seconds < CONTROL_BELOW:
             variables = bounded_run.disabled(self.options.library)
@@ -141,6 +141,10 @@ class Test:
                 self.wrong.append('disabled: it looks woven although nothing was: the proof proves nothing')
         if self.suspect:
             print(f'differs at first: {self.name}: {self.verdicts} {self.wrong}', flush=True)
+
+
+def made_coroutines(result):
+    return any(block.counters.get('coroutines_created') for block in result.blocks)
 
 
 def verdict(result):
