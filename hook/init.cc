@@ -5,6 +5,7 @@
 // Before the first thread nothing else happens: no kernel thread, no descriptor, no TLS block.
 #include "hook/hook.h"
 #include "hook/next_symbol.h"
+#include "hook/others_behind.h"
 #include "hook/sanitizer.h"
 #include "hook/stdio.h"
 #include "sched/runtime.h"
@@ -54,7 +55,10 @@ namespace {
   real_calls.sigaction = (decltype(real_calls.sigaction))real().sigaction.get();
   real_calls.cancel_now = cancel_now;
   real_calls.stdio_weave = stdio_weave;
-  real_calls.native_because = native_for_sanitizer;
+  real_calls.native_because = [] {
+    const char* why = native_for_sanitizer();
+    return why ? why : native_for_library_behind();
+  };
   runtime_prepare();
 }
 

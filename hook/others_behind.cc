@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Libraries behind libweft.so that give the calls weft weaves a meaning of their own: another time (libfaketime), another way out
+// (torsocks). A woven call goes to the kernel past them, so with them the program runs natively. In front of libweft.so they are the
+// ones that are called first, and nothing is lost.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <link.h>
+
+#include "hook/others_behind.h"
+#include "hook/real.h"
+
+namespace weft {
+
+const char* native_for_library_behind() {
+  int (*find_object)(void*, dl_find_object*) = (decltype(find_object))dlsym(RTLD_DEFAULT, "_dl_find_object");
+  dl_find_object libc, found;
+  if (!find_object || find_object(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &libc)) return nullptr;
+  const Real& next = real();
+  const struct {
+    const char* name;
+    void* address;
+  } woven_calls[] = {
+#define WEFT_WOVEN(name) {#name, (void*)next.name.get()}
+      WEFT_WOVEN(accept),        WEFT_WOVEN(clock_nanosleep),
+      WEFT_WOVEN(connect),       WEFT_WOVEN(nanosleep),
+      WEFT_WOVEN(poll),          WEFT_WOVEN(pthread_cond_timedwait),
+      WEFT_WOVEN(read),          WEFT_WOVEN(recv),
+      WEFT_WOVEN(recvfrom),      WEFT_WOVEN(recvmsg),
+      WEFT_WOVEN(select),        WEFT_WOVEN(send),
+      WEFT_WOVEN(sendmsg),       WEFT_WOVEN(sendto),
+      WEFT_WOVEN(sem_timedwait), WEFT_WOVEN(sleep),
+      WEFT_WOVEN(write),
+#undef WEFT_WOVEN
+  };
+  for (const auto& call : woven_calls) {
+    if (find_object(call.address, &found) || found.dlfo_link_map == libc.dlfo_link_map) continue;
+    static char why[256];
+    snprintf(why, sizeof why, "%s has a %s of its own; put it in front of libweft.so in LD_PRELOAD",
+             found.dlfo_link_map->l_name, call.name);
+    return why;
+  }
+  return nullptr;
+}
+
+}  // namespace weft
