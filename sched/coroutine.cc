@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "sched/carrier.h"
+#include "sched/context_switch.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -221,10 +222,19 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
       size = default_size;
     }
   }
-  if (attributes.stack) size = 16 << 10;  // the TLS block alone lives there
+  // As glibc: static TLS lies on the stack, and something has to be left.
+  constexpr uint64_t kLeast = 2048;
+  if (attributes.stack) {
+    if (size < tls_static_size() + kLeast) return EINVAL;
+    size = tls_block_size() + (16 << 10);  // the TLS block alone lives there
+  } else if (!options.stack && size < round_up(attributes.guard_size + tls_static_size() + kLeast, kPage)) {
+    return EINVAL;
+  }
   if (size > kLargest || attributes.guard_size > kLargest) return EAGAIN;
   size = round_up(size, kPage);
   if (size < 64 << 10) size += kHookRoom;
+  uint64_t least = round_up(tls_block_size() + kHookRoom, kPage);
+  if (size < least) size = least;
   uint64_t guard = round_up(attributes.guard_size, kPage);
   if (options.stack && guard < size) size -= guard;  // SIZE is what a coroutine costs in address space
   Coroutine* self = obtain(size, guard ? guard : kPage);
@@ -232,7 +242,8 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
 
   self->generation++;
   self->tid = kFirstTid + (int32_t)(self->generation % kTidGenerations * kMaxCoroutines + self->slot);
-  self->id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;
+  __atomic_store_n(&self->id, last_id.fetch_add(1, std::memory_order_relaxed) + 1,
+                   __ATOMIC_RELAXED);  // the monitor reads it
   self->start = start;
   self->argument = argument;
   self->result = PTHREAD_CANCELED;  // what a cancellation past the hooks leaves
@@ -260,13 +271,15 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
     memcpy(self->name, creator->name, sizeof self->name);
   else
     sys::call(SYS_prctl, 16 /* PR_GET_NAME */, sys::word(self->name));
+  uint64_t mask;
   if (attributes.signal_mask)
-    self->signal_mask = *attributes.signal_mask;
+    mask = *attributes.signal_mask;
   else if (creator && thread_state.woven)
-    self->signal_mask = creator->signal_mask;
+    mask = creator->signal_mask;
   else
-    sys::sigprocmask(0, nullptr, &self->signal_mask);
-  signal_mask_in_use(self->signal_mask);
+    sys::sigprocmask(0, nullptr, &mask);
+  __atomic_store_n(&self->signal_mask, mask, __ATOMIC_RELAXED);
+  signal_mask_in_use(mask);
   tls_block_prepare_frame(self);
 
   each_root(self, real_calls.leak_root_begins);
@@ -288,6 +301,7 @@ void finish_current(void* result) {
 }
 
 void coroutine_gone(Coroutine* self) {
+  forget_context(self->context.fs);
   count(Metric::coroutines_finished);
   uint64_t mask = self->signal_mask;  // no longer its own once it is given back
   self->state.store(State::finished, std::memory_order_relaxed);

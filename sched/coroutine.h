@@ -139,7 +139,8 @@ inline bool cancel_ends(const Coroutine* self, WaitKind kind) {
   return ends_by_cancel(kind) || (cancel_wanted_at_once(self) && (kind == WaitKind::lock || kind == WaitKind::once));
 }
 inline bool signals_wanted(const Coroutine* self) {
-  return (self->signals_pending.load(std::memory_order_relaxed) & ~self->signal_mask) != 0;
+  return (self->signals_pending.load(std::memory_order_relaxed) &
+          ~__atomic_load_n(&self->signal_mask, __ATOMIC_RELAXED)) != 0;
 }
 
 // All of them, finished and free ones too, for the monitor, fork and the inspector. Index below coroutine_slots().

@@ -240,12 +240,14 @@ int make_internal_fd(int fd) {
 bool relocate_internal_fd(int fd) {
   for (unsigned i = 0; i < worker_count(); i++) {
     Worker* worker = worker_at(i);
-    int* slot = worker->epoll_fd == fd ? &worker->epoll_fd : worker->event_fd == fd ? &worker->event_fd : nullptr;
+    std::atomic<int>* slot = worker->epoll_fd == fd   ? &worker->epoll_fd
+                             : worker->event_fd == fd ? &worker->event_fd
+                                                      : nullptr;
     if (!slot) continue;
     int high = duplicate_high(fd);
     if (high < 0) return false;
     mark_internal(high);
-    __atomic_store_n(slot, high, __ATOMIC_RELEASE);
+    slot->store(high, std::memory_order_release);
     renew_descriptor(fd);
     return true;
   }

@@ -218,8 +218,8 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
     leave(self);
     return as_fd_wake(joined);
   }
-  self->wait_fd = *fd;
-  self->since = coarse_now.load(std::memory_order_relaxed);
+  __atomic_store_n(&self->wait_fd, *fd, __ATOMIC_RELAXED);
+  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
   self->wait_kind.store((uint8_t)(direction == Direction::read ? WaitKind::fd_read : WaitKind::fd_write),
                         std::memory_order_relaxed);
   Wake reason = block_coroutine(self, ticket, deadline);
@@ -252,11 +252,12 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
     }
   }
   if (blocks) {
-    self->wait_fd = wait_count ? waits[0].fd.load(std::memory_order_relaxed) : -1;
-    self->since = looked_at || !wait_count ? kNever : coarse_now.load(std::memory_order_relaxed);
+    __atomic_store_n(&self->wait_fd, wait_count ? waits[0].fd.load(std::memory_order_relaxed) : -1, __ATOMIC_RELAXED);
+    uint64_t since = looked_at || !wait_count ? kNever : coarse_now.load(std::memory_order_relaxed);
+    __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
     self->wait_kind.store((uint8_t)(wait_count ? WaitKind::poll : WaitKind::sleep), std::memory_order_relaxed);
     result = as_fd_wake(block_coroutine(self, ticket, deadline));
-    *rescued = self->rescued;
+    *rescued = __atomic_load_n(&self->rescued, __ATOMIC_RELAXED);
   } else {
     self->waiter.begin(false);
   }
@@ -310,7 +311,7 @@ int poller_open(Worker* worker) {
 }
 
 void poller_close(Worker* worker) {
-  for (int* fd : {&worker->epoll_fd, &worker->event_fd}) {
+  for (std::atomic<int>* fd : {&worker->epoll_fd, &worker->event_fd}) {
     if (*fd >= 0) sys::close(*fd);
     if (Descriptor* d = descriptor(*fd)) {
       Locked locked(d->lock);
@@ -325,7 +326,7 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
   count(worker->metrics, Metric::polls);
   uint32_t look = worker->looks_begun.load(std::memory_order_relaxed) + 1;
   worker->looks_begun.store(look, std::memory_order_release);
-  int epoll_fd = __atomic_load_n(&worker->epoll_fd, __ATOMIC_RELAXED);
+  int epoll_fd = worker->epoll_fd.load(std::memory_order_relaxed);
   uint64_t now = deadline && deadline != kNever ? now_ns() : 0;
   long found = -ENOSYS;
   if (deadline > now && deadline != kNever && have_pwait2.load(std::memory_order_relaxed)) {

@@ -32,6 +32,7 @@ constexpr uint32_t kSlotsAtOnce = 8192;
 
 struct Suspect {
   Coroutine* coroutine;
+  uint32_t id;  // while it waited
   uint64_t ticket;
   int fd;
   Direction direction;
@@ -51,7 +52,9 @@ uint64_t ticket_of_wait(const Coroutine* coroutine) {
 }
 
 bool to_be_looked_at(const Coroutine* coroutine) {
-  if (coroutine->state.load(std::memory_order_relaxed) != State::parked || coroutine->rescued) return false;
+  if (coroutine->state.load(std::memory_order_relaxed) != State::parked ||
+      __atomic_load_n(&coroutine->rescued, __ATOMIC_RELAXED))
+    return false;
   WaitKind kind = (WaitKind)coroutine->wait_kind.load(std::memory_order_relaxed);
   return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll;
 }
@@ -118,7 +121,7 @@ void poller_rescue(uint64_t now) {
       worker_wake(suspect.home);
       still_late[late++] = suspect;
     } else {
-      suspect.coroutine->rescued = false;  // another time
+      __atomic_store_n(&suspect.coroutine->rescued, false, __ATOMIC_RELAXED);  // another time
     }
   }
   suspect_count = confirmed;
@@ -127,8 +130,8 @@ void poller_rescue(uint64_t now) {
     for (unsigned i = 0; i < suspect_count; i++) {
       const Suspect& suspect = suspects[i];
       if (!rescue(suspect)) continue;
-      log(Level::info, "coroutine %u waited to %s descriptor %d, which was ready without an event",
-          suspect.coroutine->id, suspect.direction == Direction::read ? "read" : "write", suspect.fd);
+      log(Level::info, "coroutine %u waited to %s descriptor %d, which was ready without an event", suspect.id,
+          suspect.direction == Direction::read ? "read" : "write", suspect.fd);
     }
   }
   for (suspect_count = 0; suspect_count < late; suspect_count++) suspects[suspect_count] = still_late[suspect_count];
@@ -139,15 +142,19 @@ void poller_rescue(uint64_t now) {
     Coroutine* coroutine = coroutine_at(next_slot++);
     if (!to_be_looked_at(coroutine)) continue;
     WaitKind kind = (WaitKind)coroutine->wait_kind.load(std::memory_order_relaxed);
-    uint64_t since = coroutine->since, ticket = ticket_of_wait(coroutine);
+    uint64_t since = __atomic_load_n(&coroutine->since, __ATOMIC_RELAXED), ticket = ticket_of_wait(coroutine);
     if (!ticket || since == kNever || now < since + kLookAfter) continue;
-    coroutine->rescued = true;
+    __atomic_store_n(&coroutine->rescued, true, __ATOMIC_RELAXED);
     if (kind == WaitKind::poll)
       wake(&coroutine->waiter, ticket, Wake::unparked);  // it looks for itself
     else
-      suspects[suspect_count++] = {
-          coroutine, ticket, coroutine->wait_fd, kind == WaitKind::fd_read ? Direction::read : Direction::write,
-          nullptr,   0};
+      suspects[suspect_count++] = {coroutine,
+                                   __atomic_load_n(&coroutine->id, __ATOMIC_RELAXED),
+                                   ticket,
+                                   __atomic_load_n(&coroutine->wait_fd, __ATOMIC_RELAXED),
+                                   kind == WaitKind::fd_read ? Direction::read : Direction::write,
+                                   nullptr,
+                                   0};
   }
   keep_ready_suspects();
   for (unsigned i = 0; i < suspect_count; i++) {

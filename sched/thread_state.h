@@ -16,12 +16,15 @@ struct ThreadState {
   Coroutine* identity;  // the coroutine this is, pinned or not; null in a guest
   Carrier* carrier;     // set in a carrier's own TLS block alone
   Waiter guest_waiter;  // for waits of a kernel thread in the parking lot
-  Coroutine* parked_woven;    // what `woven` becomes again when the vfork child has gone
-  uint32_t lot_depth;         // locks of the parking lot held: a signal handler must not take another
-  uint32_t deferred_wakes;    // keys in `deferred`
-  uint64_t deferred[4];       // wakes that a signal handler wanted meanwhile
-  uint32_t resolver_depth;    // regions of the resolver entered
-  uint8_t vfork_child;        // how many vforks deep, until exec: touch no table
+  Coroutine* parked_woven;  // what `woven` becomes again when the vfork child has gone
+  uint32_t lot_depth;       // locks of the parking lot held: a signal handler must not take another
+  uint32_t deferred_wakes;  // keys in `deferred`
+  uint64_t deferred[4];     // wakes that a signal handler wanted meanwhile
+  uint32_t resolver_depth;  // regions of the resolver entered
+  uint8_t vfork_child;      // how many vforks deep, until exec: touch no table
+#ifdef __SANITIZE_THREAD__
+  void* fiber;  // ThreadSanitizer's state of this thread of control; see context_switch.h
+#endif
   bool kernel_state_changed;  // this kernel thread differs from the one carriers were made by; its threads stay native
 };
 

@@ -22,6 +22,7 @@
 
 #include "asm/context.h"
 #include "sched/carrier.h"
+#include "sched/context_switch.h"
 #include "sched/coroutine.h"
 #include "sched/large.h"
 #include "sched/log.h"
@@ -181,6 +182,7 @@ void* harvest_start(void* argument) {
   if (glibc.rseq) sys::call(SYS_rseq, sys::word(self + glibc.rseq), 32, 1 /* unregister */, 0x53053053);
   harvest->tcb = self;
   harvest->context.fs = self;
+  announce_publication(harvest);
   weft_park_and_leave(&harvest->context, &harvest->published);
   return nullptr;
 }
@@ -199,6 +201,7 @@ bool harvest_block(StackMemory* stack, Harvest* harvest) {
   pthread_attr_destroy(&attributes);
   if (error) return false;
   while (!__atomic_load_n(&harvest->published, __ATOMIC_ACQUIRE)) sys::futex_wait(&harvest->published, 0);
+  announce_sight(harvest);
   count(Metric::blocks_harvested);
   harvested++;
   // The number may be another thread's some day, and what glibc sends to this one would reach that.
@@ -346,6 +349,7 @@ int module_found(dl_phdr_info* info, size_t, void* argument) {
     if (info->dlpi_phdr[i].p_type == PT_LOAD) base = (const void*)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
   // libc's own TLS goes on from coroutine to coroutine (its malloc caches); ld.so's and ours are not the program's.
   if (!tls || base == glibc.libc_base || base == glibc.rtld_base || base == glibc.weft_base) return 0;
+  if (keeps_sanitizer_state(base)) return 0;
   auto* data = (char*)info->dlpi_tls_data;
   const char* map = glibc.module_tls ? link_map_of(base) : nullptr;
   auto* known = map ? (const ModuleTls*)(map + glibc.module_tls) : nullptr;
@@ -396,6 +400,7 @@ void self_test(Coroutine* coroutine) {
 
 }  // namespace
 
+uint64_t tls_static_size() { return glibc.tls_size; }
 uint64_t tls_block_size() { return glibc.tls_size + glibc.tls_align + kRedZone + kColours * kLine; }
 
 int tls_block_make(Coroutine* coroutine, char* low, uint64_t size) {
@@ -558,6 +563,7 @@ void* bury_start(void* argument) {
 }  // namespace
 
 bool tls_block_bury(Coroutine* coroutine) {
+  if (!kMayTakeOverBlocks) return false;
   // setxid's signal may come meanwhile: its handler finds the kernel thread's own TCB by the carrier. See internal_signals.cc.
   static Carrier gravedigger;
   coroutine->carrier = &gravedigger;
@@ -630,13 +636,13 @@ bool tls_block_init(const char** why) {
   ((Frame*)subject.context.sp)->r12 = nullptr;  // weft_coroutine_main knows the self-test by it
   test_coroutine = &subject;
   test_return.fs = __builtin_thread_pointer();
-  weft_switch(&test_return, &subject.context, 0);
+  switch_context(&test_return, &subject.context, 0);
   return test_passed;
 }
 
 void tls_block_self_test() {
   self_test(test_coroutine);
-  for (;;) weft_switch(&test_coroutine->context, &test_return, 0);
+  for (;;) switch_context(&test_coroutine->context, &test_return, 0);
 }
 
 }  // namespace weft

@@ -22,6 +22,7 @@ bool tls_block_init(const char** why);
 
 // Bytes at the upper end of a stack that the block takes.
 uint64_t tls_block_size();
+uint64_t tls_static_size();  // what glibc puts on the stack of a thread: static TLS and the TCB
 
 // Lays a block into [low, low + size), or renews the one that is there, and prepares the first frame. 0, or ENOMEM.
 int tls_block_make(Coroutine* coroutine, char* low, uint64_t size);

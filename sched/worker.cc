@@ -19,6 +19,7 @@
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
+#include "sched/context_switch.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -48,7 +49,7 @@ std::atomic<int32_t> idle_workers{0};
 Carrier* spares;
 unsigned spare_count;
 WEFT_LARGE Worker* orphans[kMaxWorkers];
-unsigned orphan_count;
+std::atomic<unsigned> orphan_count;  // read without it too
 
 constexpr uint32_t kManyReady = 256;  // what fewer touch stays in the caches
 
@@ -79,9 +80,14 @@ void push_tail(Worker* worker, Coroutine* coroutine) {
   worker->length.store(worker->length.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// The monitor reads it.
+void set_run_next(Worker* worker, Coroutine* coroutine) {
+  __atomic_store_n(&worker->run_next, coroutine, __ATOMIC_RELAXED);
+}
+
 Coroutine* pop(Worker* worker) {
   if (Coroutine* next = worker->run_next) {
-    worker->run_next = nullptr;
+    set_run_next(worker, nullptr);
     return next;
   }
   Coroutine* first = worker->head;
@@ -213,7 +219,7 @@ void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
   next->worker = worker;
   next->budget = turn_budget;
   next->state.store(State::running, std::memory_order_relaxed);
-  carrier->running = next;
+  __atomic_store_n(&carrier->running, next, __ATOMIC_RELAXED);
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
@@ -252,14 +258,14 @@ void switch_away(Coroutine* self, Departure how) {
     prepare_resume(carrier, worker, next);
     to = &next->context;
   }
-  uintptr_t message = weft_switch(&self->context, to, message_of(self, how));
+  uintptr_t message = switch_context(&self->context, to, message_of(self, how));
   settle(self->carrier, message);
 }
 
 // Guarded by handoff_lock.
 void attach_locked(Carrier* carrier, Worker* worker) {
   carrier->worker = worker;
-  worker->carrier = carrier;
+  __atomic_store_n(&worker->carrier, carrier, __ATOMIC_RELAXED);
   carrier->inside.store(1, std::memory_order_relaxed);
   carrier->taken.store(0, std::memory_order_release);
 }
@@ -333,7 +339,7 @@ Coroutine* draw_next(Worker* worker) {
   for (;;) {
     if (chaos_turns) turn_await(worker);
     if (Coroutine* heir = worker->run_next) {
-      worker->run_next = nullptr;
+      set_run_next(worker, nullptr);
       push_tail(worker, heir);
     }
     poller_poll(worker, 0);
@@ -380,7 +386,7 @@ Coroutine* find_next(Worker* worker) {
   if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
     // The slice is used up. Two that make each other ready share one, and go to the back when it is.
     if (Coroutine* heir = worker->run_next) {
-      worker->run_next = nullptr;
+      set_run_next(worker, nullptr);
       push_tail(worker, heir);
     }
     // Others are ready: a look at the poller, but not more often than it can have news.
@@ -441,7 +447,7 @@ void make_ready(Coroutine* coroutine) {
       push_tail(worker, coroutine);
     } else {
       if (worker->run_next) push_tail(worker, worker->run_next);
-      worker->run_next = coroutine;
+      set_run_next(worker, coroutine);
     }
     if (worker->length.load(std::memory_order_relaxed) >= 2)
       if (Worker* idle = sleeping_worker()) give_half(worker, idle);
@@ -527,7 +533,7 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   if (signals_wanted(self) || cancel_ends(self, WaitKind(self->wait_kind.load(std::memory_order_relaxed))))
     interrupt(&self->waiter);
   if (self->waiter.reason() == Wake::waiting) {
-    self->rescued = false;
+    __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
     self->state.store(State::parked, std::memory_order_relaxed);
     switch_away(self, kPark);
   }
@@ -559,7 +565,7 @@ int yield(Coroutine* self) {
       fetch_ahead(worker);
     }
     prepare_resume(carrier, worker, next);
-    uintptr_t message = weft_switch(&self->context, &next->context, 0);
+    uintptr_t message = switch_context(&self->context, &next->context, 0);
     settle(self->carrier, message);
   } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
              worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
@@ -617,7 +623,7 @@ void coroutine_begins(Coroutine* self, uintptr_t message) {
 void switch_finished(Coroutine* self) {
   if (self->pinned) {
     Carrier* carrier = self->carrier;
-    weft_switch(&self->context, &carrier->loop, message_of(self, kFinish));
+    switch_context(&self->context, &carrier->loop, message_of(self, kFinish));
   } else {
     enter(self);
     switch_away(self, kFinish);
@@ -631,7 +637,7 @@ void release_worker(Coroutine* self) {
   Worker* worker = carrier->worker;
   carrier->worker = nullptr;
   carrier->taken.store(1, std::memory_order_relaxed);
-  worker->carrier = nullptr;
+  __atomic_store_n(&worker->carrier, nullptr, __ATOMIC_RELAXED);
   hand_on_locked(worker);
   handoff_lock.unlock();
   leave(self);
@@ -665,7 +671,7 @@ bool take_worker(Worker* worker) {
     return false;
   }
   carrier->worker = nullptr;
-  worker->carrier = nullptr;
+  __atomic_store_n(&worker->carrier, nullptr, __ATOMIC_RELAXED);
   hand_on_locked(worker);
   return true;
 }
@@ -680,7 +686,7 @@ void add_orphan(Worker* worker) {
 void carrier_loop(Carrier* carrier) {
   for (uintptr_t message = 0;;) {
     settle(carrier, message);
-    carrier->running = nullptr;
+    __atomic_store_n(&carrier->running, nullptr, __ATOMIC_RELAXED);
     if (carrier->pinned) return;
     if (carrier->hands_over) [[unlikely]]
       hand_over(carrier);
@@ -688,7 +694,7 @@ void carrier_loop(Carrier* carrier) {
     Worker* worker = carrier->worker;
     Coroutine* next = find_next(worker);
     prepare_resume(carrier, worker, next);
-    message = weft_switch(&carrier->loop, &next->context, 0);
+    message = switch_context(&carrier->loop, &next->context, 0);
   }
 }
 
@@ -702,7 +708,8 @@ void workers_reset() {
     worker.run_next = worker.head = worker.tail = nullptr;
     worker.slice = 0;
     for (Coroutine*& place : worker.pushed) place = nullptr;
-    worker.epoll_fd = worker.event_fd = -1;
+    worker.epoll_fd = -1;
+    worker.event_fd = -1;
     worker.length.store(0);
     worker.switches.store(0);
     worker.metrics = {};

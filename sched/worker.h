@@ -37,8 +37,8 @@ struct alignas(64) Worker {
   Coroutine* tail = nullptr;
   uint32_t slice = 0;  // direct switches since the loop was passed
   uint32_t index = 0;
-  int epoll_fd = -1;
-  int event_fd = -1;
+  std::atomic<int> epoll_fd{-1};  // may be moved to another number
+  std::atomic<int> event_fd{-1};
   Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring
   uint32_t pushes = 0;
   uint64_t polled_at = 0;       // time stamp of the last look at the poller while others were ready

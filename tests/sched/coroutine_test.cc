@@ -15,6 +15,7 @@
 #include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/tls_block.h"
 #include "sched/worker.h"
 #include "tests/sched/runtime_environment.h"
 
@@ -129,7 +130,7 @@ TEST_F(CoroutineTest, BeginsWithoutValuesOfKeys) {
 }
 
 TEST_F(CoroutineTest, RunsOnTheStackItIsGiven) {
-  std::vector<char> memory(256 << 10);
+  std::vector<char> memory(tls_block_size() + (256 << 10));
   SpawnAttributes attributes;
   attributes.stack = memory.data();
   attributes.stack_size = memory.size();
@@ -148,7 +149,8 @@ TEST_F(CoroutineTest, UnwindsFromPthreadExitToItsFirstFrame) {
       ~Guard() { cleaned = true; }
     } guard;
     woven()->result = (void*)77;
-    pthread_exit((void*)77);
+    real_calls.pthread_exit((void*)77);
+    return nullptr;
   });
   EXPECT_EQ(end_of(thread), (void*)77);
   EXPECT_TRUE(cleaned);
