@@ -338,9 +338,9 @@ constexpr uint32_t kDrawnFrom = 16;  // of the queue, from its head
 Coroutine* draw_next(Worker* worker) {
   for (;;) {
     if (chaos_turns) turn_await(worker);
-    if (Coroutine* heir = worker->run_next) {
+    if (Coroutine* last = worker->run_next) {
       set_run_next(worker, nullptr);
-      push_tail(worker, heir);
+      push_tail(worker, last);
     }
     poller_poll(worker, 0);
     drain_inbox(worker);
