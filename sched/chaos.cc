@@ -32,6 +32,7 @@ namespace {
 // ---- chance
 
 constinit uint64_t seed = 0;
+long begun_by = 0;  // process; a fork child's handlers come to hooks before its runtime is fresh
 WEFT_LARGE std::atomic<uint64_t> states[kMaxWorkers + 1];  // the last one is everybody's who has no worker
 
 void seed_states() {
@@ -232,6 +233,7 @@ void chaos_init() {
 void chaos_begin(unsigned workers) {
   if (!chaos) return;
   seed_states();
+  begun_by = sys::getpid();
   turn_budget = 1;
   for (unsigned i = 0; i < workers; i++) worker_at(i)->preempt.store(1, std::memory_order_relaxed);
   chaos_turns = workers == 1;
@@ -272,7 +274,8 @@ void chaos_write(const Worker* worker, const char* what, uint32_t who) {
 }
 
 void chaos_at_hook_slow() {
-  if (thread_state.vfork_child || thread_state.lot_depth || !runtime_started()) return;
+  if (thread_state.of_runtime || thread_state.vfork_child || thread_state.lot_depth || !runtime_started()) return;
+  if (begun_by != sys::getpid()) return;
   if (Coroutine* self = woven()) {
     if (!self->region_depth) give_way(self);
   } else if (chaos_turns) {

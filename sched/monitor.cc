@@ -20,6 +20,7 @@
 #include "sched/runtime.h"
 #include "sched/signals.h"
 #include "sched/sys.h"
+#include "sched/thread_state.h"
 #include "sched/tls_block.h"
 
 namespace weft {
@@ -110,6 +111,7 @@ void end_if_alone() {
 }
 
 void* monitor_main(void*) {
+  thread_state.of_runtime = true;
   if (!runtime_gate()) return nullptr;
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-monitor"));
   uint64_t quiet_since = now_ns(), rescued = 0, surplus_counted = quiet_since;

@@ -57,6 +57,7 @@ void move_gate(Gate to) {
 
 void* carrier_main(void* argument) {
   if (!runtime_gate()) return nullptr;
+  thread_state.of_runtime = true;
   auto* carrier = (Carrier*)argument;
   carrier->tid = (int)sys::gettid();
   carrier->loop.fs = __builtin_thread_pointer();

@@ -23,6 +23,7 @@
 #include "sched/runtime.h"
 #include "sched/signals.h"
 #include "sched/sys.h"
+#include "sched/thread_state.h"
 
 namespace weft {
 
@@ -81,6 +82,7 @@ void relay(int signal) {
 }
 
 void* relay_main(void*) {
+  thread_state.of_runtime = true;
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-signals"));
   uint64_t everything = ~(signal_bit(32) | signal_bit(33));
   sys::sigprocmask(SIG_SETMASK, &everything, nullptr);

@@ -21,6 +21,7 @@ struct ThreadState {
   uint32_t deferred_wakes;  // keys in `deferred`
   uint64_t deferred[4];     // wakes that a signal handler wanted meanwhile
   uint32_t resolver_depth;  // regions of the resolver entered
+  bool of_runtime;          // a kernel thread of weft's own: an allocator's locks may bring it to a hook
   uint8_t vfork_child;      // how many vforks deep, until exec: touch no table
 #ifdef __SANITIZE_THREAD__
   void* fiber;  // ThreadSanitizer's state of this thread of control; see context_switch.h
