@@ -69,7 +69,7 @@ long close_all_in(unsigned first, unsigned last, unsigned flags) {
 long wait_for_lock(int fd, int command, int at_once, void* lock) {
   long result = sys::call(SYS_fcntl, fd, at_once, sys::word(lock));
   if (result != -EAGAIN && result != -EACCES) return result;
-  return blocking_call(RegionKind::lasting, [&] { return sys::call(SYS_fcntl, fd, command, sys::word(lock)); });
+  return cancellable_call(RegionKind::lasting, [&] { return sys::call(SYS_fcntl, fd, command, sys::word(lock)); });
 }
 
 int fcntl_hook(int fd, int command, void* argument) {

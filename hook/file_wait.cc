@@ -87,12 +87,13 @@ WEFT_EXPORT int flock(int fd, int operation) noexcept {
 }
 
 WEFT_EXPORT int lockf(int fd, int command, off_t size) {
-  if (command != F_LOCK || !woven()) return real().lockf(fd, command, size);
+  Coroutine* self = woven();
+  if (command != F_LOCK || !self) return real().lockf(fd, command, size);
+  enter_call(self);
   int error = errno;
   int result = real().lockf(fd, F_TLOCK, size);
   if (result == 0 || (errno != EAGAIN && errno != EACCES)) return result;
   errno = error;
-  enter_call(woven());
   return blocking_call(RegionKind::lasting, [&] { return real().lockf(fd, command, size); });
 }
 

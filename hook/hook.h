@@ -76,4 +76,15 @@ auto blocking_call(RegionKind kind, Call call) {
   return result;
 }
 
+// The same for a raw system call where glibc's own would be a cancellation point: a cancel that comes meanwhile unwinds out of it.
+template <class Call>
+long cancellable_call(RegionKind kind, Call call) {
+  return blocking_call(kind, [&] {
+    real().pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, nullptr);
+    long result = call();
+    real().pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, nullptr);
+    return result;
+  });
+}
+
 }  // namespace weft

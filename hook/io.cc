@@ -70,7 +70,7 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   auto plain = [&] { return raw_readv(fd, vector, count); };
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
-    if (!d) return blocking_call(RegionKind::brief, plain);
+    if (!d) return cancellable_call(RegionKind::brief, plain);
     if (kind_of(d) == DescriptorKind::file) return plain();
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t room = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
@@ -94,17 +94,17 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
     if (!has(d, Descriptor::kUnpollable))
       result = weave_read(self, fd, d, room, Tells::drained,
                           [&](int number) { return try_to_read(number, d, vector, count); });
-    if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, plain);
+    if (result == kMakeRealCall) result = cancellable_call(RegionKind::lasting, plain);
     return result;
   }
-  return blocking_call(RegionKind::brief, plain);
+  return cancellable_call(RegionKind::brief, plain);
 }
 
 long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   auto plain = [&] { return raw_writev(fd, vector, count); };
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
-    if (!d) return blocking_call(RegionKind::brief, plain);
+    if (!d) return cancellable_call(RegionKind::brief, plain);
     if (kind_of(d) == DescriptorKind::file) return plain();
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t total = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
@@ -138,12 +138,13 @@ long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
     } else {
       result = kMakeRealCall;
       if (!has(d, Descriptor::kUnpollable)) result = weave_write(self, fd, d, total, !pipe, attempt_write);
-      if (result == kMakeRealCall) result = blocking_call(RegionKind::lasting, plain);  // its SIGPIPE is the kernel's
+      if (result == kMakeRealCall)
+        result = cancellable_call(RegionKind::lasting, plain);  // its SIGPIPE is the kernel's
     }
     if (broken && pipe) broken_pipe(self);
     return result;
   }
-  return blocking_call(RegionKind::brief, plain);
+  return cancellable_call(RegionKind::brief, plain);
 }
 
 }  // namespace

@@ -154,10 +154,8 @@ WEFT_EXPORT int fclose(FILE* stream) {
 
 WEFT_EXPORT int pclose(FILE* stream) {
   note_closing_stream(stream);
-  if (Coroutine* self = woven()) {
-    cancellation_point(self);
-    return blocking_call(RegionKind::lasting, [&] { return real().pclose(stream); });
-  }
+  // glibc waits for the child with cancellation disabled.
+  if (woven()) return blocking_call(RegionKind::lasting, [&] { return real().pclose(stream); });
   return real().pclose(stream);
 }
 

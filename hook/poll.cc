@@ -248,7 +248,7 @@ long woven_poll(Coroutine* self, pollfd* fds, nfds_t count, uint64_t timeout, co
     return found;
   });
   if (result == kMakeRealCall)
-    result = blocking_call(RegionKind::lasting, [&] {
+    result = cancellable_call(RegionKind::lasting, [&] {
       timespec left = left_until(polling.deadline);
       return sys::call(SYS_ppoll, sys::word(fds), (long)count, polling.deadline == kNever ? 0 : sys::word(&left),
                        sys::word(mask), 8);
@@ -326,7 +326,7 @@ long woven_select(Coroutine* self, int count, const Sets& sets, uint64_t timeout
     });
   }
   if (result == kMakeRealCall)
-    result = blocking_call(RegionKind::lasting, [&] {
+    result = cancellable_call(RegionKind::lasting, [&] {
       timespec left = left_until(polling.deadline);
       return call(polling.deadline == kNever ? nullptr : &left, mask);
     });

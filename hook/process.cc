@@ -265,12 +265,16 @@ WEFT_EXPORT int execle(const char* path, const char* first, ...) noexcept {
 
 WEFT_EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) noexcept {
   Coroutine* self = woven();
-  return self ? wait_for_child(pid, status, options, usage) : real().wait4(pid, status, options, usage);
+  if (!self) return real().wait4(pid, status, options, usage);
+  cancellation_point(self);
+  return wait_for_child(pid, status, options, usage);
 }
 
 WEFT_EXPORT pid_t wait3(int* status, int options, struct rusage* usage) noexcept {
   Coroutine* self = woven();
-  return self ? wait_for_child(-1, status, options, usage) : real().wait3(status, options, usage);
+  if (!self) return real().wait3(status, options, usage);
+  cancellation_point(self);
+  return wait_for_child(-1, status, options, usage);
 }
 
 WEFT_EXPORT pid_t wait(int* status) {

@@ -32,11 +32,15 @@ int fail(int error) {
   return -1;
 }
 
-int wait_in_lot(sem_t* semaphore, const TimeLimit& limit) {
-  caller_cancellation_point();
+// Is a call that finds the semaphore posted a cancellation point too? glibc's sem_clockwait is none.
+enum class Acts : bool { when_it_waits, always };
+
+int wait_in_lot(sem_t* semaphore, const TimeLimit& limit, Acts acts) {
+  if (acts == Acts::always) caller_cancellation_point();
   if (Coroutine* self = woven()) check_turn(self);
   int before = errno;
   if (sem_trywait(semaphore) == 0) return 0;
+  if (acts == Acts::when_it_waits) caller_cancellation_point();
   uint64_t deadline = limit.deadline();
   for (;;) {
     Parked how = park({.key = park_key(KeyKind::semaphore, semaphore),
@@ -61,10 +65,10 @@ int wait_in_lot(sem_t* semaphore, const TimeLimit& limit) {
 }
 
 template <class Call>
-int wait_natively(sem_t* semaphore, Call call) {
+int wait_natively(sem_t* semaphore, Acts acts, Call call) {
   Coroutine* self = woven();
   if (!self) return call();
-  cancellation_point(self);
+  if (acts == Acts::always) cancellation_point(self);
   check_turn(self);
   int before = errno;
   if (sem_trywait(semaphore) == 0) return 0;
@@ -81,21 +85,23 @@ bool waits_natively(const sem_t* semaphore) { return !lot_in_use() || is_shared(
 using namespace weft;
 
 WEFT_EXPORT int sem_wait(sem_t* semaphore) {
-  if (waits_natively(semaphore)) return wait_natively(semaphore, [&] { return real().sem_wait(semaphore); });
-  return wait_in_lot(semaphore, {});
+  if (waits_natively(semaphore))
+    return wait_natively(semaphore, Acts::always, [&] { return real().sem_wait(semaphore); });
+  return wait_in_lot(semaphore, {}, Acts::always);
 }
 
 WEFT_EXPORT int sem_timedwait(sem_t* semaphore, const timespec* time) {
   if (!valid_nanoseconds(time)) return fail(EINVAL);
-  if (waits_natively(semaphore)) return wait_natively(semaphore, [&] { return real().sem_timedwait(semaphore, time); });
-  return wait_in_lot(semaphore, {time, CLOCK_REALTIME});
+  if (waits_natively(semaphore))
+    return wait_natively(semaphore, Acts::always, [&] { return real().sem_timedwait(semaphore, time); });
+  return wait_in_lot(semaphore, {time, CLOCK_REALTIME}, Acts::always);
 }
 
 WEFT_EXPORT int sem_clockwait(sem_t* semaphore, clockid_t clock, const timespec* time) {
   if (!lock_clock(clock) || !valid_nanoseconds(time)) return fail(EINVAL);
   if (waits_natively(semaphore))
-    return wait_natively(semaphore, [&] { return real().sem_clockwait(semaphore, clock, time); });
-  return wait_in_lot(semaphore, {time, clock});
+    return wait_natively(semaphore, Acts::when_it_waits, [&] { return real().sem_clockwait(semaphore, clock, time); });
+  return wait_in_lot(semaphore, {time, clock}, Acts::when_it_waits);
 }
 
 WEFT_EXPORT int sem_post(sem_t* semaphore) noexcept {

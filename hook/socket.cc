@@ -90,7 +90,7 @@ long receive(Coroutine* self, int fd, Descriptor* d, size_t room, int flags, int
   }
   if (result == kMakeRealCall) {
     *mode = 0;
-    result = blocking_call(RegionKind::lasting, [&] { return first(fd); });
+    result = cancellable_call(RegionKind::lasting, [&] { return first(fd); });
   }
   return result;
 }
@@ -114,7 +114,7 @@ long transmit(Coroutine* self, int fd, Descriptor* d, size_t total, int flags, b
   }
   if (result == kMakeRealCall) {
     *mode = MSG_NOSIGNAL;
-    result = blocking_call(RegionKind::lasting, [&] { return attempt(fd, 0); });
+    result = cancellable_call(RegionKind::lasting, [&] { return attempt(fd, 0); });
   }
   if (result == -EPIPE && !message && !(flags & MSG_NOSIGNAL)) raise_sigpipe(self);
   return result;

@@ -102,7 +102,7 @@ long between(Coroutine* self, int in, int out, unsigned flags, Call call) {
   }
   long result = blocking_call(RegionKind::brief, [&] { return call(flags | SPLICE_F_NONBLOCK); });
   if (result != -EAGAIN) return settled(self, result);
-  return blocking_call(RegionKind::lasting, [&] { return call(flags); });  // somebody else was faster
+  return cancellable_call(RegionKind::lasting, [&] { return call(flags); });  // somebody else was faster
 }
 
 }  // namespace

@@ -132,7 +132,8 @@ uint64_t join_deadline(const TimeLimit& limit) {
 
 int join_coroutine(Coroutine* target, void** result, uint64_t deadline) {
   for (;;) {
-    caller_cancellation_point();
+    // As glibc's: only a join that has to wait is a cancellation point.
+    if (!(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) caller_cancellation_point();
     if (Coroutine* self = woven()) check_turn(self);
     int error = join(target, result, deadline);
     if (error != EINTR) return error;

@@ -44,7 +44,7 @@ long Waiting::wait_for_rest(Direction direction, uint32_t seen) {
   pollfd look = {fd, (short)(direction == Direction::read ? POLLIN : POLLOUT), 0};
   uint64_t now = now_ns();
   timespec left = to_timespec(deadline > now ? deadline - now : 0);
-  long found = blocking_call(RegionKind::lasting, [&] {
+  long found = cancellable_call(RegionKind::lasting, [&] {
     return sys::call(SYS_ppoll, sys::word(&look), 1, deadline == kNever ? 0 : sys::word(&left), 0, 8);
   });
   return found > 0 ? 0 : found == 0 ? -EAGAIN : found;

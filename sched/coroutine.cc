@@ -189,7 +189,9 @@ Coroutine* coroutine_by_tid(int tid) {
   uint32_t index = (uint32_t)(tid - kFirstTid) % kMaxCoroutines;
   if (index >= coroutine_slots()) return nullptr;
   Coroutine* coroutine = coroutine_at(index);
-  return coroutine->tid == tid && coroutine->state.load(std::memory_order_relaxed) != State::free ? coroutine : nullptr;
+  if (coroutine->tid != tid || coroutine->state.load(std::memory_order_relaxed) == State::free) return nullptr;
+  // The kernel forgets a thread's number with its end, whether or not it has been joined.
+  return coroutine->ending.load(std::memory_order_acquire) & Coroutine::kFinished ? nullptr : coroutine;
 }
 
 Coroutine* coroutine_of(unsigned long pthread) {
