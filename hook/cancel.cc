@@ -137,4 +137,21 @@ WEFT_EXPORT int pthread_setcanceltype(int type, int* old) {
   return 0;
 }
 
+// pthread_cleanup_push_defer_np and its end, in code without exceptions. glibc keeps its own type in pad[2] of the buffer and leaves the
+// last word free.
+WEFT_EXPORT void __pthread_register_cancel_defer(__pthread_unwind_buf_t* buffer) {
+  real().__pthread_register_cancel_defer(buffer);
+  Coroutine* self = woven();
+  buffer->__pad[3] = (void*)(uintptr_t)(self ? self->cancel_type : (int)PTHREAD_CANCEL_DEFERRED);
+  if (self) self->cancel_type = PTHREAD_CANCEL_DEFERRED;
+}
+
+WEFT_EXPORT void __pthread_unregister_cancel_restore(__pthread_unwind_buf_t* buffer) {
+  real().__pthread_unregister_cancel_restore(buffer);
+  Coroutine* self = woven();
+  if (!self || buffer->__pad[3] != (void*)(uintptr_t)PTHREAD_CANCEL_ASYNCHRONOUS) return;
+  self->cancel_type = PTHREAD_CANCEL_ASYNCHRONOUS;
+  cancellation_point(self);
+}
+
 WEFT_EXPORT void pthread_testcancel() { caller_cancellation_point(); }

@@ -52,4 +52,6 @@ int capset(void* header, const void* data);
 pid_t _Fork(void) noexcept;
 [[noreturn]] void __longjmp_chk(__jmp_buf_tag environment[1], int value) noexcept;
 int __xpg_sigpause(int signal);
+void __pthread_register_cancel_defer(__pthread_unwind_buf_t* buffer);
+void __pthread_unregister_cancel_restore(__pthread_unwind_buf_t* buffer);
 }

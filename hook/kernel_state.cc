@@ -132,11 +132,13 @@ bool changes_this_thread(int option) {
 using namespace weft;
 
 WEFT_EXPORT int sched_setaffinity(pid_t tid, size_t size, const cpu_set_t* set) noexcept {
+  read_affinity_arguments(&size, &set);
   if (plain()) return real().sched_setaffinity(tid, size, set);
   return (int)as_errno(-set_affinity(subject_of_tid(tid), size, set));
 }
 
 WEFT_EXPORT int sched_getaffinity(pid_t tid, size_t size, cpu_set_t* set) noexcept {
+  read_affinity_arguments(&size, &set);
   return real().sched_getaffinity(plain() ? tid : subject_of_tid(tid).tid, size, set);
 }
 

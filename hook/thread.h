@@ -29,4 +29,14 @@ int set_affinity(Subject subject, size_t size, const cpu_set_t* set);
 int set_scheduler(Subject subject, int policy, const sched_param* parameters);
 int get_scheduler(Subject subject, int* policy, sched_param* parameters);
 
+// Programs linked against glibc before 2.3.4 call the affinity functions without a size, so the set comes in its place. No size is as
+// large as an address.
+template <class Set>
+void read_affinity_arguments(size_t* size, Set** set) {
+  constexpr size_t kLeastAddress = 0x10000;
+  if (*size < kLeastAddress) return;
+  *set = (Set*)*size;
+  *size = sizeof(cpu_set_t);
+}
+
 }  // namespace weft

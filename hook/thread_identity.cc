@@ -106,6 +106,7 @@ WEFT_EXPORT int pthread_getcpuclockid(pthread_t thread, clockid_t* clock) noexce
 }
 
 WEFT_EXPORT int pthread_getaffinity_np(pthread_t thread, size_t size, cpu_set_t* set) noexcept {
+  read_affinity_arguments(&size, &set);
   Coroutine* target = started_coroutine_of(thread);
   if (!target) return real().pthread_getaffinity_np(thread, size, set);
   long bytes = sys::call(SYS_sched_getaffinity, subject_of(target).tid, (long)size, sys::word(set));
@@ -115,6 +116,7 @@ WEFT_EXPORT int pthread_getaffinity_np(pthread_t thread, size_t size, cpu_set_t*
 }
 
 WEFT_EXPORT int pthread_setaffinity_np(pthread_t thread, size_t size, const cpu_set_t* set) noexcept {
+  read_affinity_arguments(&size, &set);
   Coroutine* target = started_coroutine_of(thread);
   if (target) return set_affinity(subject_of(target), size, set);
   if (runtime_started() && pthread_equal(thread, pthread_self())) kernel_state_changes();
