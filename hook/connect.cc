@@ -31,7 +31,7 @@ long raw_accept(int fd, sockaddr* address, socklen_t* length, int flags) {
 long woven_accept(Coroutine* self, int fd, sockaddr* address, socklen_t* length, int flags) {
   Descriptor* d = known(fd);
   auto call = [&] { return raw_accept(fd, address, length, flags); };
-  if (!d || kind_of(d) != DescriptorKind::listener) return cancellable_call(RegionKind::brief, call);
+  if (!d || kind_of(d) != DescriptorKind::listener) return cancellable_call(RegionKind::interruptible, call);
   uint32_t seen = events_seen(d, Direction::read);
   if (has(d, Descriptor::kNonblocking)) {
     long result = call();
@@ -92,14 +92,14 @@ long await_connection(Coroutine* self, int fd, Descriptor* d, const sockaddr* ad
 long woven_connect(Coroutine* self, int fd, const sockaddr* address, socklen_t length) {
   Descriptor* d = known(fd);
   auto call = [&] { return sys::call(SYS_connect, fd, sys::word(address), length); };
-  if (!d) return cancellable_call(RegionKind::brief, call);
+  if (!d) return cancellable_call(RegionKind::interruptible, call);
   if (has(d, Descriptor::kNonblocking) || has(d, Descriptor::kDatagram)) return call();
-  if (!toggles(d) || has(d, Descriptor::kUnpollable)) return cancellable_call(RegionKind::brief, call);
+  if (!toggles(d) || has(d, Descriptor::kUnpollable)) return cancellable_call(RegionKind::interruptible, call);
   // What was seen of an earlier connection of this socket says nothing of this one.
   d->flags &= (uint16_t) ~(Descriptor::kNoDrainHint | Descriptor::kHungUp);
   uint32_t seen = events_seen(d, Direction::write);
   int on = 1, off = 0;
-  if (sys::call(SYS_ioctl, fd, FIONBIO, sys::word(&on)) < 0) return cancellable_call(RegionKind::brief, call);
+  if (sys::call(SYS_ioctl, fd, FIONBIO, sys::word(&on)) < 0) return cancellable_call(RegionKind::interruptible, call);
   long result = call();
   sys::call(SYS_ioctl, fd, FIONBIO, sys::word(&off));
   if (result == -EINPROGRESS || result == -EALREADY) result = await_connection(self, fd, d, address, length, seen);

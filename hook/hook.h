@@ -59,12 +59,12 @@ void say_deep_binding();
 // EPIPE: SIGPIPE for the coroutine, by its own mask (hook/signal.cc).
 void raise_sigpipe(Coroutine* self);
 
-// A region for a call that sets errno, which leaving must not change. In a lasting one the coroutine's signals are the kernel's:
+// A region for a call that sets errno, which leaving must not change. In all but a brief one the coroutine's signals are the kernel's:
 // they interrupt the call as they would natively.
 template <class Call>
 auto blocking_call(RegionKind kind, Call call) {
   Coroutine* self = woven();
-  bool window_wanted = self && kind == RegionKind::lasting && !self->region_depth;
+  bool window_wanted = self && kind != RegionKind::brief && !self->region_depth;
   SignalWindow window;
   region_enter(kind);
   if (window_wanted) signal_window_open(&window, self, true);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening and closing files and streams: a number may be reused, or end, past the hooks of descriptor.cc.
 //
-// open is a real call in a brief region: nearly always it ends at once; a FIFO's waits for the other end, and the
-// monitor hands the worker on then.
+// open is a real call in an interruptible region: nearly always it ends at once; a FIFO's waits for the other end or a
+// signal, and the monitor hands the worker on then.
 #include "hook/transfer.h"
 
 #include <cstdarg>
@@ -19,7 +19,7 @@ int opening(Call call) {
   if (self) {
     cancellation_point(self);
     check_turn(self);
-    fd = blocking_call(RegionKind::brief, call);
+    fd = blocking_call(RegionKind::interruptible, call);
   } else {
     fd = call();
   }
@@ -29,7 +29,7 @@ int opening(Call call) {
 
 template <class Call>
 FILE* opening_stream(Call call) {
-  FILE* stream = woven() ? blocking_call(RegionKind::brief, call) : call();
+  FILE* stream = woven() ? blocking_call(RegionKind::interruptible, call) : call();
   if (stream && tracking()) note_unknown(fileno(stream));
   return stream;
 }

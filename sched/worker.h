@@ -119,8 +119,9 @@ inline void charge(Coroutine* self, unsigned long bytes) {
   self->budget = price < self->budget ? self->budget - (uint32_t)price : 1;
 }
 
-// Blocking regions. brief: most end at once, the monitor takes the worker if not; lasting: the worker goes on at once.
-enum class RegionKind : uint8_t { brief, lasting };
+// Blocking regions. brief: most end at once, the monitor takes the worker if not; interruptible: so too, but a wait in it may be ended
+// by signals alone; lasting: the worker goes on at once.
+enum class RegionKind : uint8_t { brief, interruptible, lasting };
 void region_enter(RegionKind kind);
 void region_leave();
 template <class Call>
