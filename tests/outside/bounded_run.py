@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One run of an outside program: natively or woven, bounded in time, with what it printed and the counters it left."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -12,6 +13,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 from rig import stats  # noqa: E402
 
 NATIVE = {}
+
+
+def argument_parser(description):
+    """What every suite's run is told; each adds its own."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--library', required=True, help='libweft.so to preload')
+    parser.add_argument('--counter', required=True, help='the preload library that counts threads')
+    parser.add_argument('--build', required=True, help='where sources, programs and output are kept from one run to the next')
+    parser.add_argument('--sample', action='store_true', help='only the fixed part of the suite that runs by default')
+    return parser
 
 
 def woven(library, workers):

@@ -6,7 +6,6 @@ Each module runs in a process of its own, natively (with --twice a second time) 
 the two native runs are named as flaky and not compared. Where a module makes threads natively, the woven counters must show
 coroutines and nothing fallen back; and of a sample a run with the library loaded and disabled has to fail that proof.
 """
-import argparse
 import concurrent.futures
 import json
 import os
@@ -29,11 +28,7 @@ TIMEOUT = 900
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--library', required=True, help='libweft.so to preload')
-    parser.add_argument('--counter', required=True, help='the preload library that counts threads')
-    parser.add_argument('--build', required=True, help='where the output of each run is kept')
-    parser.add_argument('--sample', action='store_true', help='only the part that modules.py names')
+    parser = bounded_run.argument_parser(__doc__)
     parser.add_argument('--twice', action='store_true', help='a second native run, to know what is flaky')
     parser.add_argument('--in-thread', action='store_true', help='a thread calls the tests, not the main one')
     parser.add_argument('--workers', default='2,1', help='comma separated values of WEFT_WORKERS')

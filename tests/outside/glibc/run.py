@@ -11,7 +11,6 @@ leaves no counters: for it the log has to show that the runtime was started.
 
 expected.txt names the tests whose verdicts differ for good reason; one that no longer differs is an error as well.
 """
-import argparse
 import collections
 import concurrent.futures
 import os
@@ -39,11 +38,7 @@ STARTED = ' workers, guards by '  # in the log, once a process that makes a thre
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--library', required=True, help='libweft.so to preload')
-    parser.add_argument('--counter', required=True, help='the preload library that counts threads')
-    parser.add_argument('--build', required=True, help='where sources and programs are kept from one run to the next')
-    parser.add_argument('--sample', action='store_true', help='only the tests of sample.txt')
+    parser = bounded_run.argument_parser(__doc__)
     parser.add_argument('--workers', default='1,4', help='comma separated values of WEFT_WORKERS')
     parser.add_argument('--jobs', type=int, default=3, help='tests at once; most of them sleep')
     parser.add_argument('names', nargs='*', metavar='TEST', help='only these tests, e.g. nptl/tst-cond1')

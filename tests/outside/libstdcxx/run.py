@@ -5,7 +5,6 @@
 A test that makes threads natively must have made coroutines woven, with nothing fallen back; and in a run with the library
 loaded and disabled that very proof has to fail.
 """
-import argparse
 import concurrent.futures
 import os
 import sys
@@ -23,11 +22,7 @@ PASS = 'exit status 0'
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--library', required=True, help='libweft.so to preload')
-    parser.add_argument('--counter', required=True, help='the preload library that counts threads')
-    parser.add_argument('--build', required=True, help='where sources and programs are kept from one run to the next')
-    parser.add_argument('--sample', action='store_true', help='only the tests of sample.txt')
+    parser = bounded_run.argument_parser(__doc__)
     parser.add_argument('--workers', default='1,4', help='comma separated values of WEFT_WORKERS')
     parser.add_argument('--jobs', type=int, default=2, help='tests at once')
     parser.add_argument('names', nargs='*', help='only these tests')
