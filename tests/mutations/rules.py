@@ -61,7 +61,7 @@ MUTATIONS = [
     Mutation('a lock for writing of one\'s own is told, not waited for', 'hook/rwlock.cc',
              '  if (is_own(lock)) return EDEADLK;\n', '', r'programs\.rwlock'),
     Mutation('a library bound to libc alone calls past no hook', 'hook/process.cc',
-             '    *mode &= ~(long)RTLD_DEEPBIND;\n', '', r'programs\.deep_binding'),
+             '    *mode &= ~(long)RTLD_DEEPBIND;\n', '', r'programs\.deep_locks'),
     Mutation('an addressed send on a full AF_UNIX datagram socket is the kernel\'s wait', 'hook/socket.cc',
              '    if (result == -EAGAIN) result = kMakeRealCall;\n', '    if (result == -EAGAIN) result = weave_write(self, fd, d, total, message, attempt);\n',
              r'programs\.(echo_datagram|connect_kinds)'),
