@@ -61,7 +61,7 @@ static int detached(void* unused) {
   return 0;
 }
 
-static void destroy(void* value) { destroyed += (int)as_long(value); }
+static void destroy(void* value) { __atomic_add_fetch(&destroyed, (int)as_long(value), __ATOMIC_RELAXED); }
 
 static int with_value(void* argument) {
   CHECK(tss_get(key) == NULL);
