@@ -59,19 +59,21 @@ ssize_t stream_write(FILE* stream, const void* buffer, ssize_t size) {
   return done;
 }
 
-struct Entries {
-  void* read;
-  void* write;
-};
-
-void put_ours(Entries* entries) {
+// What lies between two addresses, both within memory that is read-only after relocation: its end is a page's.
+int weave_tables(uintptr_t start, uintptr_t end) {
   constexpr uintptr_t kPage = 4096;
-  uintptr_t first = (uintptr_t)entries & ~(kPage - 1);
-  size_t length = (((uintptr_t)(entries + 1) + kPage - 1) & ~(kPage - 1)) - first;
-  if (sys::call(SYS_mprotect, (long)first, (long)length, PROT_READ | PROT_WRITE)) return;
-  __atomic_store_n(&entries->read, (void*)stream_read, __ATOMIC_RELEASE);
-  __atomic_store_n(&entries->write, (void*)stream_write, __ATOMIC_RELEASE);
-  sys::call(SYS_mprotect, (long)first, (long)length, PROT_READ);
+  auto* first = (void*)(start & ~(kPage - 1));
+  size_t length = (end & ~(kPage - 1)) - (uintptr_t)first;
+  if (sys::mprotect(first, length, PROT_READ | PROT_WRITE)) return 0;
+  int tables = 0;
+  for (auto* at = (void**)start; (uintptr_t)(at + 2) <= end; at++) {
+    if (at[0] != (void*)libc_read || at[1] != (void*)libc_write) continue;
+    __atomic_store_n(&at[0], (void*)stream_read, __ATOMIC_RELEASE);
+    __atomic_store_n(&at[1], (void*)stream_write, __ATOMIC_RELEASE);
+    tables++;
+  }
+  sys::mprotect(first, length, PROT_READ);
+  return tables;
 }
 
 // In the module that has glibc's two functions. Returns how many tables there are.
@@ -87,13 +89,9 @@ int weave_module(dl_phdr_info* info, size_t, void*) {
   for (int i = 0; i < info->dlpi_phnum; i++) {
     const ElfW(Phdr)& segment = info->dlpi_phdr[i];
     if (segment.p_type != PT_GNU_RELRO) continue;
-    uintptr_t start = (info->dlpi_addr + segment.p_vaddr + alignof(Entries) - 1) & ~(alignof(Entries) - 1);
+    uintptr_t start = (info->dlpi_addr + segment.p_vaddr + alignof(void*) - 1) & ~(alignof(void*) - 1);
     uintptr_t end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
-    for (auto* at = (void**)start; (uintptr_t)(at + 2) <= end; at++) {
-      if (at[0] != (void*)libc_read || at[1] != (void*)libc_write) continue;
-      put_ours((Entries*)at);
-      tables++;
-    }
+    tables += weave_tables(start, end);
   }
   return tables;
 }

@@ -67,17 +67,22 @@ void open_log() {
 }
 
 // A handler that makes a decision must not meet a lock held by what it has interrupted.
-class [[nodiscard]] SignalsBlocked {
+class [[nodiscard]] LockedFromSignals {
  public:
-  SignalsBlocked() {
+  explicit LockedFromSignals(Lock& lock) : lock_(lock) {
     uint64_t all = ~uint64_t{0};
     sys::sigprocmask(0 /* SIG_BLOCK */, &all, &mask_);
+    lock_.lock();
   }
-  ~SignalsBlocked() { sys::sigprocmask(2 /* SIG_SETMASK */, &mask_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~LockedFromSignals() {
+    lock_.unlock();
+    sys::sigprocmask(2 /* SIG_SETMASK */, &mask_, nullptr);
+  }
+  LockedFromSignals(const LockedFromSignals&) = delete;
+  LockedFromSignals& operator=(const LockedFromSignals&) = delete;
 
  private:
+  Lock& lock_;
   uint64_t mask_;
 };
 
@@ -186,8 +191,7 @@ void await_turn(Guest* guest) {
   for (;;) {
     uint32_t rung = guest->bell.load(std::memory_order_acquire);
     {
-      SignalsBlocked blocked;
-      Locked locked(turn_lock);
+      LockedFromSignals locked(turn_lock);
       guest->tid = (int)sys::gettid();
       if (!holder) give(guest);
       if (holder == guest) return;
@@ -197,19 +201,17 @@ void await_turn(Guest* guest) {
   }
 }
 
-Guest* own_guest() {
-  SignalsBlocked blocked;
-  Locked locked(turn_lock);
-  return guest_of(own_waiter());
+Guest* find_guest(const Waiter* waiter) {
+  LockedFromSignals locked(turn_lock);
+  return guest_of(waiter);
 }
 
 void guest_at_hook() {
-  Guest* guest = own_guest();
+  Guest* guest = find_guest(own_waiter());
   if (!guest) return;
   await_turn(guest);
   {
-    SignalsBlocked blocked;
-    Locked locked(turn_lock);
+    LockedFromSignals locked(turn_lock);
     if (holder == guest) pass(guest, worker_wants_turn());
   }
   await_turn(guest);
@@ -238,7 +240,7 @@ void chaos_begin(unsigned workers) {
   for (unsigned i = 0; i < workers; i++) worker_at(i)->preempt.store(1, std::memory_order_relaxed);
   chaos_turns = workers == 1;
   if (!chaos_turns) return;
-  if (Guest* guest = own_guest()) await_turn(guest);
+  if (Guest* guest = find_guest(own_waiter())) await_turn(guest);
 }
 
 void chaos_reset() {
@@ -267,8 +269,7 @@ void chaos_write(const Worker* worker, const char* what, uint32_t who) {
   char line[96];
   unsigned length = worker ? format_text(line, sizeof line, "worker %u: %s %u\n", worker->index, what, who)
                            : format_text(line, sizeof line, "%s %u\n", what, who);
-  SignalsBlocked blocked;
-  Locked locked(log_lock);
+  LockedFromSignals locked(log_lock);
   if (log_fd < 0) open_log();
   if (log_fd >= 0) sys::write(log_fd, line, length);
 }
@@ -283,12 +284,11 @@ void chaos_at_hook_slow() {
   }
 }
 
-void turn_await(Worker*) {
+void turn_await() {
   for (;;) {
     uint32_t rung = worker_turn.bell.load(std::memory_order_acquire);
     {
-      SignalsBlocked blocked;
-      Locked locked(turn_lock);
+      LockedFromSignals locked(turn_lock);
       if (!holder) {
         give(&worker_turn);
       } else if (holder == &worker_turn && !turn_is_new && queued) {
@@ -306,21 +306,18 @@ void turn_await(Worker*) {
 }
 
 void turn_end() {
-  SignalsBlocked blocked;
-  Locked locked(turn_lock);
+  LockedFromSignals locked(turn_lock);
   if (holder == &worker_turn) pass(nullptr, false);
 }
 
 void turn_guest_waits(const Waiter* waiter) {
-  SignalsBlocked blocked;
-  Locked locked(turn_lock);
+  LockedFromSignals locked(turn_lock);
   Guest* guest = guest_of(waiter);
   if (guest && holder == guest) pass(nullptr, worker_wants_turn());
 }
 
 void turn_guest_ready(const Waiter* waiter) {
-  SignalsBlocked blocked;
-  Locked locked(turn_lock);
+  LockedFromSignals locked(turn_lock);
   Guest* guest = guest_of(waiter);
   if (!guest || holder == guest) return;
   if (holder)
@@ -330,13 +327,7 @@ void turn_guest_ready(const Waiter* waiter) {
 }
 
 void turn_guest_awaits(const Waiter* waiter) {
-  Guest* guest;
-  {
-    SignalsBlocked blocked;
-    Locked locked(turn_lock);
-    guest = guest_of(waiter);
-  }
-  if (guest) await_turn(guest);
+  if (Guest* guest = find_guest(waiter)) await_turn(guest);
 }
 
 bool turn_look() {

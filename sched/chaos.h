@@ -36,7 +36,7 @@ inline void chaos_at_hook() {
 }
 
 // Turns, called where chaos_turns says so.
-void turn_await(Worker* worker);               // the worker is about to choose a coroutine
+void turn_await();                             // the worker is about to choose a coroutine
 void turn_end();                               // it has none to run
 void turn_guest_waits(const Waiter* waiter);   // the calling guest is about to sleep
 void turn_guest_ready(const Waiter* waiter);   // its wait has been ended

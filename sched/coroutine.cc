@@ -296,8 +296,10 @@ void finish_current(void* result) {
   Coroutine* self = thread_state.identity;
   self->result = result;
   tls_block_run_destructors();
-  if (!self->pinned) signals_leave(self);
-  if (self->pinned) tls_block_release_robust_mutexes(self);
+  if (self->pinned)
+    tls_block_release_robust_mutexes(self);
+  else
+    signals_leave(self);
   tls_block_reset_modules(self);
   switch_finished(self);
 }

@@ -157,8 +157,8 @@ void* monitor_main(void*) {
 }  // namespace
 
 uint64_t kernel_thread_cpu_time(int tid) {
-  return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));
-}  // as pthread_getcpuclockid makes it
+  return clock_ns((clockid_t)(~(unsigned)tid << 3 | 6));  // the clock of pthread_getcpuclockid
+}
 
 bool kernel_thread_sleeps(int tid) {
   char text[512];

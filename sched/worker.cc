@@ -35,8 +35,6 @@ bool have_membarrier;
 constinit uint32_t turn_budget = kBudget;
 Lock handoff_lock;
 
-void hand_over(Carrier* carrier);
-
 namespace {
 
 // Made by worker_begin(): a program without threads does not pay for pages of them.
@@ -283,6 +281,15 @@ void hand_on_locked(Worker* worker) {
   }
 }
 
+// The worker goes on with another carrier.
+void part_locked(Carrier* carrier) {
+  Worker* worker = carrier->worker;
+  carrier->worker = nullptr;
+  carrier->taken.store(1, std::memory_order_relaxed);
+  __atomic_store_n(&worker->carrier, nullptr, __ATOMIC_RELAXED);
+  hand_on_locked(worker);
+}
+
 constexpr unsigned kMaxSpares = 2;
 
 // A carrier without a worker: takes one that waits for a carrier, or sleeps until it gets one. False: it is not needed any more.
@@ -325,6 +332,14 @@ void sleep_in_poller(Worker* worker) {
   monitor_worker_woke();
 }
 
+// Its slice is used up: who was to inherit it goes to the back of the queue.
+void queue_heir(Worker* worker) {
+  if (Coroutine* heir = worker->run_next) {
+    set_run_next(worker, nullptr);
+    push_tail(worker, heir);
+  }
+}
+
 void fire_timers(Worker* worker) {
   if (worker->timers.earliest() == kNever) return;
   uint64_t now = now_ns();
@@ -337,11 +352,8 @@ constexpr uint32_t kDrawnFrom = 16;  // of the queue, from its head
 // The place of find_next() under WEFT_CHAOS.
 Coroutine* draw_next(Worker* worker) {
   for (;;) {
-    if (chaos_turns) turn_await(worker);
-    if (Coroutine* last = worker->run_next) {
-      set_run_next(worker, nullptr);
-      push_tail(worker, last);
-    }
+    if (chaos_turns) turn_await();
+    queue_heir(worker);
     poller_poll(worker, 0);
     drain_inbox(worker);
     fire_timers(worker);
@@ -384,11 +396,7 @@ Coroutine* find_next(Worker* worker) {
   if (chaos) [[unlikely]]
     return draw_next(worker);
   if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
-    // The slice is used up. Two that make each other ready share one, and go to the back when it is.
-    if (Coroutine* heir = worker->run_next) {
-      set_run_next(worker, nullptr);
-      push_tail(worker, heir);
-    }
+    queue_heir(worker);  // two that make each other ready share one slice
     // Others are ready: a look at the poller, but not more often than it can have news.
     uint64_t now = __builtin_ia32_rdtsc();
     if (now - worker->polled_at > kPollEvery) {
@@ -632,25 +640,10 @@ void switch_finished(Coroutine* self) {
 }
 
 void release_worker(Coroutine* self) {
-  Carrier* carrier = self->carrier;
   handoff_lock.lock();
-  Worker* worker = carrier->worker;
-  carrier->worker = nullptr;
-  carrier->taken.store(1, std::memory_order_relaxed);
-  __atomic_store_n(&worker->carrier, nullptr, __ATOMIC_RELAXED);
-  hand_on_locked(worker);
+  part_locked(self->carrier);
   handoff_lock.unlock();
   leave(self);
-}
-
-void hand_over(Carrier* carrier) {
-  carrier->hands_over = false;
-  Locked locked(handoff_lock);
-  Worker* worker = carrier->worker;
-  if (!worker || !spares) return;
-  carrier->worker = nullptr;
-  carrier->taken.store(1, std::memory_order_relaxed);
-  hand_on_locked(worker);
 }
 
 bool take_worker(Worker* worker) {
@@ -670,9 +663,7 @@ bool take_worker(Worker* worker) {
     carrier->taken.store(0);
     return false;
   }
-  carrier->worker = nullptr;
-  __atomic_store_n(&worker->carrier, nullptr, __ATOMIC_RELAXED);
-  hand_on_locked(worker);
+  part_locked(carrier);
   return true;
 }
 
@@ -688,8 +679,11 @@ void carrier_loop(Carrier* carrier) {
     settle(carrier, message);
     __atomic_store_n(&carrier->running, nullptr, __ATOMIC_RELAXED);
     if (carrier->pinned) return;
-    if (carrier->hands_over) [[unlikely]]
-      hand_over(carrier);
+    if (carrier->hands_over) [[unlikely]] {
+      carrier->hands_over = false;
+      Locked locked(handoff_lock);
+      if (carrier->worker && spares) part_locked(carrier);
+    }
     if (!carrier->worker && !await_worker(carrier)) return;
     Worker* worker = carrier->worker;
     Coroutine* next = find_next(worker);

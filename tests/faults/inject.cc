@@ -4,7 +4,8 @@
 // A seccomp filter stops the chosen calls alone, in all threads and children; everything else runs at full speed. strace can inject
 // errors as well, but neither short transfers nor errors for the calls of one library only.
 //
-//   matching call   its number is chosen, it was made by code of the library (--within), and --after has been seen
+//   matching call   its number is chosen, it was made by code of the library (--within), at that offset of it (--at), and --after has
+//                   been seen
 //   spoilt call     a matching one whose place among them --first and --every say
 //
 // The injector ends as the program does. After --timeout it prints the stacks of what still runs, kills it and ends with 124.
@@ -47,6 +48,7 @@ struct Wanted {
   unsigned long short_by = 0;  // transfers move at most so many bytes; 0: it is an error
   unsigned long first = 1, every = 0, last = ~0ul;
   const char* within = nullptr;
+  unsigned long at = 0;  // 0: everywhere in the library
   long after = -1;
   bool streams = false;  // only transfers of sockets and pipes
   const char* report = nullptr;
@@ -68,7 +70,7 @@ std::map<pid_t, pid_t> process_of;  // every tracee
 std::map<pid_t, std::vector<Range>> ranges_of;
 std::map<pid_t, Changed> changed_in;
 std::map<long, unsigned long> seen_calls;
-std::set<unsigned long> spoilt_sites;  // offsets in the library, behind the call
+std::set<unsigned long> met_sites, spoilt_sites;  // offsets in the library, behind the call
 unsigned long matching, spoilt;
 bool counting = true;
 volatile sig_atomic_t timed_out;
@@ -240,7 +242,10 @@ bool call_begins(pid_t tid) {
   // A wake-up does not fail, and the kernel counts on it no more than its callers do.
   if (number == SYS_futex && !is_wait((int)registers.rsi)) return false;
   if (wanted.streams && !is_stream(process_of[tid], (int)registers.rdi)) return false;
+  unsigned long site = range ? registers.rip - range->low + range->offset : 0;
+  if (wanted.at && site != wanted.at) return false;
   seen_calls[number]++;
+  if (range) met_sites.insert(site);
   if (wanted.calls.empty() || !is_chosen(++matching)) return false;
   if (wanted.short_by) {
     if (!shorten(tid, &registers)) return false;
@@ -248,7 +253,7 @@ bool call_begins(pid_t tid) {
     return true;
   }
   spoilt++;
-  if (range) spoilt_sites.insert(registers.rip - range->low + range->offset);
+  if (range) spoilt_sites.insert(site);
   registers.orig_rax = (unsigned long)-1;  // no call
   registers.rax = (unsigned long)-wanted.error;
   ptrace(PTRACE_SETREGS, tid, 0, &registers);
@@ -261,6 +266,7 @@ void write_report() {
   if (!file) give_up(wanted.report);
   fprintf(file, "matching %lu\nspoilt %lu\n", matching, spoilt);
   for (const auto& [number, count] : seen_calls) fprintf(file, "call %ld %lu\n", number, count);
+  for (unsigned long site : met_sites) fprintf(file, "met %lx\n", site);
   for (unsigned long site : spoilt_sites) fprintf(file, "site %lx\n", site);
   fclose(file);
 }
@@ -341,10 +347,11 @@ int follow() {
 unsigned long number_of(const char* text) { return strtoul(text, nullptr, 0); }
 
 void read_options(int argc, char** argv) {
-  const option known[] = {{"calls", 1, nullptr, 'c'},   {"error", 1, nullptr, 'e'},   {"short", 1, nullptr, 's'},
-                          {"first", 1, nullptr, 'f'},   {"every", 1, nullptr, 'n'},   {"within", 1, nullptr, 'w'},
-                          {"last", 1, nullptr, 'l'},    {"after", 1, nullptr, 'a'},   {"report", 1, nullptr, 'r'},
-                          {"streams", 0, nullptr, 'S'}, {"timeout", 1, nullptr, 't'}, {nullptr, 0, nullptr, 0}};
+  const option known[] = {{"calls", 1, nullptr, 'c'},  {"error", 1, nullptr, 'e'},   {"short", 1, nullptr, 's'},
+                          {"first", 1, nullptr, 'f'},  {"every", 1, nullptr, 'n'},   {"within", 1, nullptr, 'w'},
+                          {"last", 1, nullptr, 'l'},   {"at", 1, nullptr, 'A'},      {"after", 1, nullptr, 'a'},
+                          {"report", 1, nullptr, 'r'}, {"streams", 0, nullptr, 'S'}, {"timeout", 1, nullptr, 't'},
+                          {nullptr, 0, nullptr, 0}};
   for (int letter; (letter = getopt_long(argc, argv, "+", known, nullptr)) != -1;) {
     switch (letter) {
       case 'c':
@@ -368,6 +375,9 @@ void read_options(int argc, char** argv) {
         break;
       case 'w':
         wanted.within = optarg;
+        break;
+      case 'A':
+        wanted.at = strtoul(optarg, nullptr, 16);
         break;
       case 'a':
         wanted.after = (long)number_of(optarg);
@@ -395,7 +405,8 @@ int main(int argc, char** argv) {
   if (optind >= argc) {
     fprintf(stderr,
             "usage: inject [--calls N,...] [--error N | --short BYTES] [--first N] [--every N] [--last N]\n"
-            "              [--within LIBRARY] [--streams] [--after N] [--report FILE] [--timeout S] -- program "
+            "              [--within LIBRARY [--at OFFSET]] [--streams] [--after N] [--report FILE] [--timeout S] -- "
+            "program "
             "[argument...]\n");
     return kOwnFailure;
   }

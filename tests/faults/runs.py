@@ -27,7 +27,7 @@ NAMES = {number: name for name, number in NUMBERS.items()}
 
 @dataclass
 class Fault:
-    """What is done to which calls. `every` 0: once; `within`: a library's own calls alone."""
+    """What is done to which calls. `every` 0: once; `within`: a library's own calls alone; `at`: those of one place."""
 
     call: str
     error: int = 0
@@ -35,6 +35,7 @@ class Fault:
     first: int = 1
     every: int = 0
     within: str = ''
+    at: str = ''
     after: str = ''
     streams: bool = False
 
@@ -44,6 +45,8 @@ class Fault:
         words += ['--short', str(self.short)] if self.short else ['--error', str(self.error)]
         if self.within:
             words += ['--within', self.within]
+        if self.at:
+            words += ['--at', self.at]
         if self.after:
             words += ['--after', str(NUMBERS[self.after])]
         if self.streams:
@@ -52,7 +55,7 @@ class Fault:
 
     def __str__(self):
         what = f'{self.short} bytes at a time' if self.short else os.strerror(self.error)
-        when = f'call {self.first}' + (f' and every {self.every} from there' if self.every else '')
+        when = f'call {self.first}' + (f' at {self.at}' if self.at else '') + (f' and every {self.every} from there' if self.every else '')
         return f'{self.call}: {what}, {when}'
 
 
@@ -63,7 +66,8 @@ class Report:
     matching: int = 0
     spoilt: int = 0
     calls: dict = field(default_factory=dict)
-    sites: list = field(default_factory=list)
+    met: list = field(default_factory=list)  # places in the library, in hexadecimal
+    sites: list = field(default_factory=list)  # those that were spoilt
 
 
 def read_report(path):
@@ -75,6 +79,8 @@ def read_report(path):
             words = line.split()
             if words[0] == 'call':
                 report.calls[NAMES[int(words[1])]] = int(words[2])
+            elif words[0] == 'met':
+                report.met.append(words[1])
             elif words[0] == 'site':
                 report.sites.append(words[1])
             else:

@@ -77,12 +77,12 @@ class Case:
             self.expect_same(figures['reopened'], 0, f'{what}: connections that the server closed')
 
     def expect_threads(self, mode, peak, streams, extra=0):
-        """Natively a kernel thread each, the control of the check; woven a handful."""
+        """Natively a kernel thread each, the control of the check; woven a handful. Samples may miss the very peak."""
         self.note(f'{mode.name}: at most {peak} kernel threads')
         if mode.woven:
             self.expect(peak <= self.ceiling + extra, f'{peak} kernel threads, more than {self.ceiling + extra}')
         else:
-            self.expect(peak > streams, f'only {peak} kernel threads natively: this is no thread-per-connection run')
+            self.expect(peak > streams * 3 // 4, f'only {peak} kernel threads natively: this is no thread-per-connection run')
 
     def expect_counters(self, process, **wanted):
         """The counters of a woven process, which has ended."""
