@@ -12,6 +12,7 @@
 
 #include <cstring>
 
+#include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
@@ -99,13 +100,7 @@ void before_longjmp(const __jmp_buf_tag* environment) {
   Coroutine* self = thread_state.identity;
   if (self && self->window) [[unlikely]]
     signal_window_leave(saved_pointer(environment, kStackPointer), environment->__mask_was_saved);
-  // The handler of an instruction's fault runs without a window, and what the kernel blocks for it is the carrier's to
-  // open again and the coroutine's to keep.
-  if (woven()) {
-    uint64_t mask = carrier_signal_mask(), before = mask;
-    sys::sigprocmask(SIG_SETMASK, &mask, &before);
-    if (before & ~mask) set_signal_mask(self, self->signal_mask | (before & ~mask));
-  }
+  if (self) fault_handler_left(self);
   KeptMask kept;
   memcpy(&kept, &environment->__saved_mask, sizeof kept);
   if (environment->__mask_was_saved || kept.stack != saved_pointer(environment, kStackPointer) ||
@@ -122,6 +117,17 @@ sigset_t set_of(int signal) {
   memset(&set, 0, sizeof set);
   store_set(&set, signal_bit(signal));
   return set;
+}
+
+// libc changes the action itself.
+template <class Call>
+sighandler_t changing_action(int signal, Call call) {
+  if (thread_state.vfork_child) return call();
+  sighandler_t programs = handler_of_program(signal, (sighandler_t)kernel_action(signal).handler);
+  sighandler_t before = call();
+  if (before != SIG_ERR && before != SIG_HOLD) before = programs;
+  fault_handler_recheck(signal);
+  return before;
 }
 
 sighandler_t set_handler(int signal, sighandler_t handler, int flags) {
@@ -253,24 +259,25 @@ WEFT_EXPORT int raise(int signal) noexcept {
 WEFT_EXPORT int sigaction(int signal, const struct sigaction* action, struct sigaction* old) noexcept {
   int result;
   if (!thread_state.vfork_child && own_handler_sigaction(signal, action, old, &result)) return result;
-  return real().sigaction(signal, action, old);
+  // A sanitizer's runtime calls before ours is there.
+  return real_calls.sigaction ? program_sigaction(signal, action, old) : real().sigaction(signal, action, old);
 }
 
 WEFT_EXPORT sighandler_t signal(int signal, sighandler_t handler) noexcept {
   if (thread_state.vfork_child || !own_handler_stands(signal) || handler == SIG_ERR)
-    return real().signal(signal, handler);
+    return changing_action(signal, [&] { return real().signal(signal, handler); });
   return set_handler(signal, handler, SA_RESTART);
 }
 
 WEFT_EXPORT sighandler_t sysv_signal(int signal, sighandler_t handler) noexcept {
   if (thread_state.vfork_child || !own_handler_stands(signal) || handler == SIG_ERR)
-    return real().sysv_signal(signal, handler);
+    return changing_action(signal, [&] { return real().sysv_signal(signal, handler); });
   return set_handler(signal, handler, (int)SA_RESETHAND | SA_NODEFER);
 }
 
 WEFT_EXPORT sighandler_t sigset(int signal, sighandler_t handler) noexcept {
   if (!woven() && !own_handler_stands(signal)) {
-    sighandler_t before = real().sigset(signal, handler);
+    sighandler_t before = changing_action(signal, [&] { return real().sigset(signal, handler); });
     noted(0);
     return before;
   }
@@ -292,19 +299,15 @@ WEFT_EXPORT sighandler_t sigset(int signal, sighandler_t handler) noexcept {
 }
 
 // The kernel's alternate stack of a carrier is weft's, for the report of an overflow; what the program sets for a
-// coroutine is kept, shown, and given to the kernel while a window is open and when the coroutine is pinned. So handlers
-// run on it, except those of an instruction's own fault, which run on the carrier's.
+// coroutine is kept, shown, and given to the kernel while handlers may run and when the coroutine is pinned.
 WEFT_EXPORT int sigaltstack(const stack_t* stack, stack_t* old) noexcept {
   Coroutine* self = thread_state.identity;
   if (!self || self->pinned || thread_state.vfork_child) return real().sigaltstack(stack, old);
-  stack_t kernels = {};
-  sys::call(SYS_sigaltstack, 0, sys::word(&kernels));
-  bool in_use = kernels.ss_flags & SS_ONSTACK;
+  bool in_use = on_alternate_stack(self, __builtin_frame_address(0));
   stack_t before = {.ss_sp = self->alternate_size ? self->alternate_stack : nullptr,
                     .ss_flags = !self->alternate_size ? SS_DISABLE : self->alternate_flags | (in_use ? SS_ONSTACK : 0),
                     .ss_size = self->alternate_size};
   if (stack) {
-    constexpr unsigned kAutoDisarm = 1u << 31;
     unsigned flags = (unsigned)stack->ss_flags & ~kAutoDisarm;
     if (in_use) return (int)as_errno(-EPERM);
     if (flags != 0 && flags != SS_DISABLE && flags != SS_ONSTACK) return (int)as_errno(-EINVAL);

@@ -96,6 +96,7 @@ struct alignas(64) Coroutine {
   uint8_t handlers_ran;     // since its last wait began: bits of sched/signals.h; own thread only
   uint64_t signals_handed;  // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
   SignalWindow* window;     // own thread only; see sched/signals.h
+  bool in_fault_handler;    // in one that was entered without a window; own thread only
   void* alternate_stack;    // sigaltstack's, own thread only; size 0: none
   uint64_t alternate_size;
   int alternate_flags;

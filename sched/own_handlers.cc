@@ -10,6 +10,7 @@
 #include <ucontext.h>
 
 #include "sched/coroutine.h"
+#include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/metrics.h"
@@ -39,26 +40,11 @@ constinit OwnHandler own_handlers[] = {
     {SIGHUP, on_end, false, false, {}},
 };
 
-void default_action(int signal) {
-  KernelAction none = {};
-  sys::call(SYS_rt_sigaction, signal, sys::word(&none), 0, 8);
-}
-
 // The signal is blocked while its handler runs, so this one strikes when the handler returns.
 void strike_again(int signal) { sys::call(SYS_tgkill, sys::getpid(), sys::gettid(), signal); }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
-  const Coroutine* self = thread_state.identity;
-  const char* address = (const char*)info->si_addr;
-  if (self && info->si_code > 0 && address < self->stack_low && address >= self->stack_low - self->guard_size &&
-      !self->supplied_stack) {
-    const greg_t* registers = ((const ucontext_t*)context)->uc_mcontext.gregs;
-    log(Level::error,
-        "stack overflow in coroutine %u (%s): its stack of %lu KiB was too small; pc 0x%lx sp 0x%lx. Set WEFT_STACK or "
-        "pthread_attr_setstacksize to more",
-        self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)registers[REG_RIP],
-        (unsigned long)registers[REG_RSP]);
-  }
+  if (const Coroutine* self = thread_state.identity) report_overflow(self, info, context);
   default_action(signal);
   // A fault of an instruction strikes again by itself, with the registers of the first time in the core file.
   if (info->si_code <= 0) strike_again(signal);
@@ -91,11 +77,29 @@ void install(OwnHandler* own) {
 void want(int signal) {
   OwnHandler* own = find(signal);
   own->wanted.store(true, std::memory_order_relaxed);
-  real_calls.sigaction(signal, nullptr, &own->seen);
+  program_sigaction(signal, nullptr, &own->seen);
   if (!own->installed.load(std::memory_order_relaxed) && is_default(own->seen)) install(own);
 }
 
 }  // namespace
+
+void default_action(int signal) {
+  KernelAction none = {};
+  sys::call(SYS_rt_sigaction, signal, sys::word(&none), 0, 8);
+}
+
+void report_overflow(const Coroutine* self, const siginfo_t* info, const void* context) {
+  const char* address = (const char*)info->si_addr;
+  if (info->si_signo != SIGSEGV || info->si_code <= 0 || self->supplied_stack || address >= self->stack_low ||
+      address < self->stack_low - self->guard_size)
+    return;
+  const greg_t* registers = ((const ucontext_t*)context)->uc_mcontext.gregs;
+  log(Level::error,
+      "stack overflow in coroutine %u (%s): its stack of %lu KiB was too small; pc 0x%lx sp 0x%lx. Set WEFT_STACK or "
+      "pthread_attr_setstacksize to more",
+      self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)registers[REG_RIP],
+      (unsigned long)registers[REG_RSP]);
+}
 
 void guard_report_init() { want(SIGSEGV); }
 
@@ -119,11 +123,11 @@ bool own_handler_sigaction(int signal, const struct sigaction* wanted, struct si
   if (wanted && is_default(*wanted)) {
     own->seen = *wanted;
     if (!ours) {
-      *result = real_calls.sigaction(signal, nullptr, &before);
+      *result = program_sigaction(signal, nullptr, &before);
       install(own);
     }
   } else if (wanted) {
-    *result = real_calls.sigaction(signal, wanted, nullptr);
+    *result = program_sigaction(signal, wanted, nullptr);
     if (*result == 0) own->installed.store(false, std::memory_order_relaxed);
   }
   if (old) *old = before;

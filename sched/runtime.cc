@@ -13,6 +13,7 @@
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
+#include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -65,7 +66,7 @@ void* carrier_main(void* argument) {
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-carrier"));
   void* alternate = sys::mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!sys::failed(alternate)) {
-    stack_t stack = {.ss_sp = alternate, .ss_flags = 0, .ss_size = kAlternateStack};
+    stack_t stack = alternate_stack(alternate, kAlternateStack);
     sys::call(SYS_sigaltstack, sys::word(&stack), 0);
     carrier->alternate_stack = alternate;
   }
@@ -145,6 +146,7 @@ bool start_locked() {
   chaos_begin(wanted);
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
+  fault_handlers_begin();
   guest_signal_mask_changed();
   stats_signals_init();
   real_calls.stdio_weave();

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
@@ -150,25 +151,15 @@ void take_default_action(int signal) {
   sys::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
-// The alternate stack of the kernel thread while a window is open is the program's, if it has set one.
-void set_alternate_stack(const Coroutine* self, bool programs) {
-  stack_t stack = {.ss_sp = self->carrier->alternate_stack, .ss_flags = 0, .ss_size = kAlternateStack};
-  if (programs)
-    stack = {.ss_sp = self->alternate_size ? self->alternate_stack : nullptr,
-             .ss_flags = self->alternate_flags,
-             .ss_size = self->alternate_size};
-  if (!stack.ss_sp) stack.ss_flags = SS_DISABLE;
-  sys::call(SYS_sigaltstack, sys::word(&stack), 0);
-}
-
 bool cancels_asynchronously(const Coroutine* self) { return cancel_wanted_at_once(self) && !self->region_depth; }
 
-bool in_own_code(const void* context) {
-  const char* pc = (const char*)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
-  return pc >= __ehdr_start && pc < _etext;
-}
-
 }  // namespace
+
+bool inside_weft(const void* context) {
+  const char* pc = (const char*)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
+  if (pc >= __ehdr_start && pc < _etext) return true;
+  return thread_state.lot_depth || thread_state.identity->carrier->inside.load(std::memory_order_relaxed);
+}
 
 void signal_kick(Coroutine* target) {
   State state = target->state.load(std::memory_order_relaxed);
@@ -176,6 +167,8 @@ void signal_kick(Coroutine* target) {
   Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
   if (carrier && carrier->tid) kick_carrier(carrier->tid);
 }
+
+uint64_t synchronous_signals() { return kSynchronous; }
 
 uint64_t carrier_signal_mask() { return ~(kSynchronous | kGlibcOwn); }
 
@@ -236,21 +229,67 @@ int signal_take(Coroutine* self, uint64_t set, siginfo_t* info) {
   return info->si_signo;
 }
 
-void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
-  window->self = self;
-  window->in_region = in_region;
+// The mask is the caller's to set, last: handlers run there.
+static void window_begins(SignalWindow* window, Coroutine* self, uint64_t mask) {
   self->window = window;
   thread_state.woven = nullptr;
-  become_recipient(self, ~self->signal_mask);
-  if (self->alternate_size) set_alternate_stack(self, true);
-  sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);  // handlers run here
+  become_recipient(self, ~mask);
 }
+
+void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
+  *window = {self, in_region, handlers_use_alternate_stacks()};
+  window_begins(window, self, self->signal_mask);
+  if (window->alternate) set_alternate_stack(alternate_stack_of_program(self));
+  sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
+}
+
+void signal_window_open_in_handler(SignalWindow* window, Coroutine* self, uint64_t blocked, bool moved) {
+  uint64_t mask = self->signal_mask | blocked;
+  *window = {self, self->region_depth != 0, moved || handlers_use_alternate_stacks()};
+  window_begins(window, self, mask);
+  if (window->alternate && !moved) set_alternate_stack(alternate_stack_of_program(self));
+  sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+}
+
+void signal_handler_returns(Coroutine* self, uint64_t mask) {
+  mask &= ~kNeverBlocked;
+  if (mask != self->signal_mask) {
+    __atomic_store_n(&self->signal_mask, mask, __ATOMIC_SEQ_CST);
+    signal_mask_in_use(mask);
+  }
+  if (!signals_wanted(self)) return;
+  uint64_t kick = signal_bit(32);  // open again when the handler has returned
+  sys::sigprocmask(SIG_BLOCK, &kick, nullptr);
+  signal_kick(self);
+}
+
+stack_t alternate_stack(void* lowest, uint64_t size) {
+  if (!lowest) return {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
+  return {.ss_sp = lowest, .ss_flags = (int)kAutoDisarm, .ss_size = size};
+}
+
+stack_t alternate_stack_of_carrier(const Coroutine* self) {
+  return alternate_stack(self->carrier->alternate_stack, kAlternateStack);
+}
+
+// Whether a handler runs on it the hook of sigaltstack sees by itself.
+stack_t alternate_stack_of_program(const Coroutine* self) {
+  return alternate_stack(self->alternate_size ? self->alternate_stack : nullptr, self->alternate_size);
+}
+
+stack_t stack_seen_by_program(const Coroutine* self) {
+  stack_t stack = alternate_stack_of_program(self);
+  if (self->alternate_size) stack.ss_flags = self->alternate_flags;
+  return stack;
+}
+
+void set_alternate_stack(const stack_t& stack) { sys::call(SYS_sigaltstack, sys::word(&stack), 0); }
 
 void signal_window_close(SignalWindow* window) {
   Coroutine* self = window->self;
   uint64_t mask = carrier_signal_mask();
   sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
-  if (self->alternate_size) set_alternate_stack(self, false);
+  if (window->alternate) set_alternate_stack(alternate_stack_of_carrier(self));
   {
     Locked hold(self->signal_lock);
     self->signal_tid = 0;
@@ -260,7 +299,10 @@ void signal_window_close(SignalWindow* window) {
   thread_state.woven = self;
 }
 
-void signal_window_alternate(Coroutine* self) { set_alternate_stack(self, self->alternate_size != 0); }
+void signal_window_alternate(Coroutine* self) {
+  self->window->alternate = true;
+  set_alternate_stack(alternate_stack_of_program(self));
+}
 
 void signal_window_forget() {
   Coroutine* self = thread_state.identity;
@@ -274,7 +316,9 @@ void signal_window_leave(const void* sp, bool restores_mask) {
   if (sp) {
     const char* target = (const char*)sp;
     // A window on an alternate stack is above everything on the coroutine's own.
-    auto on_stack = [self](const char* at) { return at >= self->stack_low && at < self->stack_low + self->stack_size; };
+    auto on_stack = [self](const char* at) {
+      return at >= self->stack_low && at < self->stack_low + self->stack_size && !on_alternate_stack(self, at);
+    };
     if (!on_stack(target) || (on_stack((const char*)window) && target <= (const char*)window)) return;
   }
   if (!restores_mask) {
@@ -282,8 +326,8 @@ void signal_window_leave(const void* sp, bool restores_mask) {
     sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
     self->signal_mask = mask & ~kNeverBlocked;
   }
-  SignalWindow left = {self,
-                       sp && window->in_region};  // at the end of the thread its frame has gone; see regions_abandon
+  // At the end of the thread its frame has gone; see regions_abandon.
+  SignalWindow left = {self, sp && window->in_region, sp ? window->alternate : handlers_use_alternate_stacks()};
   bool in_region = left.in_region;
   signal_window_close(&left);
   if (in_region) region_leave();
@@ -305,8 +349,8 @@ void deliver_signals_now() {
 
 void deliver_in_interrupted_code(void* context) {
   Coroutine* self = thread_state.identity;
-  if (!self || self != thread_state.woven || thread_state.lot_depth) return;
-  if (self->carrier->inside.load(std::memory_order_relaxed) || in_own_code(context)) return;
+  if (!self || self != thread_state.woven) return;
+  if (inside_weft(context)) return;
   if (cancels_asynchronously(self)) {
     uint64_t mask = carrier_signal_mask();  // the handler is not returned from
     sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
@@ -317,7 +361,7 @@ void deliver_in_interrupted_code(void* context) {
 
 void signals_pin(Coroutine* self) {
   become_recipient(self, kEverything);
-  set_alternate_stack(self, true);
+  set_alternate_stack(stack_seen_by_program(self));  // its calls are the kernel's from here on
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
 

@@ -29,17 +29,40 @@ namespace weft {
 
 // What a carrier has in the kernel: everything but what instructions raise, and glibc's own two.
 uint64_t carrier_signal_mask();
+uint64_t synchronous_signals();  // what instructions raise
 
 struct SignalWindow {
   Coroutine* self;
   bool in_region;  // opened inside a blocking region, which a longjmp out of it ends as well
+  bool alternate;  // the kernel has the program's alternate stack meanwhile
 };
 
 // The running coroutine's. Neither touches errno.
 void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region);
 void signal_window_close(SignalWindow* window);
+// In the handler of what an instruction raised: its action blocks `blocked` too, and it runs on the alternate stack that it is to run
+// on, which the kernel has been given (`moved`) or not.
+void signal_window_open_in_handler(SignalWindow* window, Coroutine* self, uint64_t blocked, bool moved);
+// That handler is about to return, its window closed, to code with this mask.
+void signal_handler_returns(Coroutine* self, uint64_t mask);
 // The program has changed its alternate stack meanwhile.
 void signal_window_alternate(Coroutine* self);
+// The kernel thread's alternate stack: weft's while it is a carrier, the program's in a window and when it is pinned. The kernel takes
+// it away while a handler runs on it (SS_AUTODISARM): or neither that handler nor the return from it could change it.
+stack_t alternate_stack(void* lowest, uint64_t size);
+stack_t alternate_stack_of_carrier(const Coroutine* self);
+stack_t alternate_stack_of_program(const Coroutine* self);
+stack_t stack_seen_by_program(const Coroutine* self);  // that one, with the flags the program has set
+void set_alternate_stack(const stack_t& stack);
+
+constexpr unsigned kAutoDisarm = 1u << 31;  // SS_AUTODISARM
+inline bool on_alternate_stack(const Coroutine* self, const void* at) {
+  return (uint64_t)at - (uint64_t)self->alternate_stack < self->alternate_size;
+}
+
+// Was it the runtime's own code, or code under a lock of it, that the signal interrupted?
+bool inside_weft(const void* context);
+
 // Leaves it without going back to the carrier's mask: in a fork child.
 void signal_window_forget();
 // A longjmp to a frame whose stack pointer is `sp`, or the end of the thread (null): closes the window it leaves.
