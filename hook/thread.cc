@@ -131,6 +131,7 @@ uint64_t join_deadline(const TimeLimit& limit) {
 }
 
 int join_coroutine(Coroutine* target, void** result, uint64_t deadline) {
+  if (target->ending.load(std::memory_order_acquire) & Coroutine::kDetached) return EINVAL;
   for (;;) {
     // As glibc's: only a join that has to wait is a cancellation point.
     if (!(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) caller_cancellation_point();
@@ -239,7 +240,8 @@ WEFT_EXPORT int pthread_clockjoin_np(pthread_t thread, void** result, clockid_t 
 WEFT_EXPORT int pthread_tryjoin_np(pthread_t thread, void** result) noexcept {
   Coroutine* target = runtime_started() ? coroutine_of(thread) : nullptr;
   if (!target) return real().pthread_tryjoin_np(thread, result);
-  if (target == thread_state.identity) return EBUSY;  // as glibc, which looks at the tid first
+  // As glibc, which looks at nothing else while the thread runs.
+  if (!(target->ending.load(std::memory_order_acquire) & Coroutine::kFinished)) return EBUSY;
   return join(target, result, 0);
 }
 
