@@ -3,6 +3,7 @@
 // handler with SA_ONSTACK jumps out of.
 #include "check.h"
 
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 
@@ -86,19 +87,22 @@ static void* sets_and_disables(void* unused) {
   return unused;
 }
 
-static volatile int ready;
+static sem_t ready;
+static __thread sem_t told;
 
 // Every thread waits with a stack of its own, and is signalled while it waits.
 static void counts(int number) {
   (void)number;
   handled += on_alternate();
+  sem_post(&told);
 }
 
 static void* waits_with_its_own(void* unused) {
   (void)unused;
   set_stack();
-  __atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
-  while (!handled) usleep(1000);
+  sem_init(&told, 0, 0);
+  sem_post(&ready);
+  while (sem_wait(&told) == -1) CHECK(errno == EINTR);
   disable_stack();
   return as_pointer(handled > 0);
 }
@@ -107,7 +111,7 @@ static void many(void) {
   pthread_t threads[20];
   install(SIGUSR1, counts, SA_ONSTACK);
   for (int i = 0; i < 20; i++) threads[i] = start_thread(waits_with_its_own, NULL);
-  while (ready < 20) usleep(1000);
+  for (int i = 0; i < 20; i++) sem_wait(&ready);
   for (int i = 0; i < 20; i++) MUST(pthread_kill(threads[i], SIGUSR1) == 0);
   long sum = 0;
   for (int i = 0; i < 20; i++) sum += as_long(join_thread(threads[i]));
@@ -142,6 +146,7 @@ static void* overflows(void* unused) {
 }
 
 int main(void) {
+  sem_init(&ready, 0, 0);
   in_thread(sets_and_disables, NULL);
   sets_and_disables(NULL);
   many();

@@ -13,64 +13,65 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_barrier_t barrier;
-static sem_t semaphore, counted;
+static sem_t semaphore, counted, progress;
 static int word, second_word;
 static volatile int handled, signalled;
-static volatile int step;
+static int step;
 
 static void count_it(int number) {
   (void)number;
   __atomic_add_fetch(&handled, 1, __ATOMIC_SEQ_CST);
+  sem_post(&progress);
+}
+
+static void reached(int number) {
+  __atomic_store_n(&step, number, __ATOMIC_RELEASE);
+  sem_post(&progress);
 }
 
 static void* waits(void* unused) {
   struct timespec limit = after_ms(CLOCK_REALTIME, 60000), interval = {60, 0};
   MUST(pthread_mutex_lock(&mutex) == 0);
-  step = 1;
+  reached(1);
   // Without a loop on purpose: a wait that a handler ended would show.
   SHOW_ERROR(pthread_cond_wait(&condition, &mutex));
   say("signalled %d", signalled);
-  step = 2;
+  reached(2);
   SHOW_ERROR(pthread_cond_timedwait(&condition, &mutex, &limit));
   say("signalled %d", signalled);
   MUST(pthread_mutex_unlock(&mutex) == 0);
-  step = 3;
+  reached(3);
   SHOW(sem_wait(&semaphore));
-  step = 4;
+  reached(4);
   SHOW(sem_timedwait(&semaphore, &limit));
-  step = 5;
+  reached(5);
   SHOW(syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL));
-  step = 6;
+  reached(6);
   SHOW(syscall(SYS_futex, &second_word, FUTEX_WAIT_PRIVATE, 0, &interval));
-  step = 7;
+  reached(7);
   SHOW_ERROR(pthread_mutex_lock(&mutex));
   MUST(pthread_mutex_unlock(&mutex) == 0);
-  step = 8;
+  reached(8);
   SHOW_ERROR(pthread_rwlock_wrlock(&rwlock));
   MUST(pthread_rwlock_unlock(&rwlock) == 0);
-  step = 9;
+  reached(9);
   say("barrier: %d", pthread_barrier_wait(&barrier) != 0);
-  step = 10;
+  reached(10);
   return unused;
 }
 
 // Waits until the thread is at a step, and a little, so that it waits there.
 static void reach(int wanted) {
-  while (step < wanted) {
-    struct timespec nap = {0, 1000000};
-    nanosleep(&nap, NULL);
-  }
+  while (__atomic_load_n(&step, __ATOMIC_ACQUIRE) < wanted) sem_wait(&progress);
   settle();
 }
 
 static void hit(pthread_t thread, int times) {
   for (int i = 0; i < times; i++) {
     int before = handled;
+    struct timespec limit = after_ms(CLOCK_REALTIME, 5000);
     MUST(pthread_kill(thread, SIGUSR1) == 0);
-    long long start = now_ns(CLOCK_MONOTONIC);
-    while (handled == before && ms_since(start) < 5000) {
-      struct timespec nap = {0, 1000000};
-      nanosleep(&nap, NULL);
+    while (handled == before && sem_timedwait(&progress, &limit) == 0) {
     }
     CHECK(handled == before + 1);
   }
@@ -102,7 +103,7 @@ static void every_wait(int flags) {
   reach(5);
   hit(thread, 1);
   if (flags & SA_RESTART)
-    while (step == 5) syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1);
+    while (__atomic_load_n(&step, __ATOMIC_ACQUIRE) == 5) syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1);
   reach(6);
   MUST(pthread_mutex_lock(&mutex) == 0);
   hit(thread, 1);
@@ -180,6 +181,7 @@ static void storm(void) {
 int main(void) {
   sem_init(&semaphore, 0, 0);
   sem_init(&counted, 0, 0);
+  sem_init(&progress, 0, 0);
   pthread_barrier_init(&barrier, NULL, 2);
   every_wait(SA_RESTART);
   every_wait(0);

@@ -75,17 +75,19 @@ struct waiter {
   pthread_mutex_t mutex;
   pthread_cond_t condition;
   pthread_t thread, joined;
-  volatile int handled, waiting, done;
+  volatile int handled, done;
   int joined_already;
   long result;
   int error;
 };
 
 static __thread struct waiter* mine;
+static sem_t progress;  // of any of them
 
 static void handler(int number) {
   (void)number;
   mine->handled++;
+  sem_post(&progress);
 }
 static void nothing(int number) { (void)number; }
 
@@ -802,24 +804,27 @@ static void clean_up(struct waiter* w) {
 static void* waits(void* argument) {
   struct waiter* w = argument;
   mine = w;
-  w->waiting = 1;
+  sem_post(&progress);
   errno = 0;
   w->result = w->call(w);
   w->error = errno;
   w->done = 1;
+  sem_post(&progress);
   return NULL;
 }
 
 static void hit(struct waiter* w) {
   int before = w->handled;
-  long long start = now_ns(CLOCK_MONOTONIC);
+  struct timespec limit = after_ms(CLOCK_REALTIME, 10000);
   MUST(pthread_kill(w->thread, SIGUSR1) == 0);
-  while (w->handled == before && !w->done && ms_since(start) < 10000) usleep(500);
+  while (w->handled == before && !w->done && sem_timedwait(&progress, &limit) == 0) {
+  }
   if (!CHECK(w->handled > before || w->done)) say("no handler during %s", w->name);
 }
 
 static void walk(int first, int count, int flags) {
   static struct waiter running[kCount];
+  sem_init(&progress, 0, 0);
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = handler;
@@ -833,8 +838,7 @@ static void walk(int first, int count, int flags) {
     prepare(&running[i], i);
   }
   for (int i = 0; i < count; i++) running[i].thread = start_thread(waits, &running[i]);
-  for (int i = 0; i < count; i++)
-    while (!running[i].waiting) usleep(500);
+  for (int i = 0; i < count; i++) sem_wait(&progress);
   settle();
   for (int round = 0, left = 1; round < 3 || (left > 0 && round < 100); round++) {
     left = 0;

@@ -9,10 +9,10 @@
 #include <sys/time.h>
 #include <sys/timerfd.h>
 
-static sem_t came;
+static sem_t came, ready;
 static pthread_t taker;
 static volatile sig_atomic_t right_thread, value_seen, code_seen;
-static volatile int stop, ready;
+static volatile int stop;
 static const int numbers[] = {SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1};
 
 static void handler(int number, siginfo_t* info, void* context) {
@@ -35,7 +35,7 @@ static sigset_t all_numbers(void) {
 static void* takes(void* computes) {
   sigset_t set = all_numbers();
   MUST(pthread_sigmask(SIG_UNBLOCK, &set, NULL) == 0);
-  ready = 1;
+  sem_post(&ready);
   while (!stop)
     if (!computes) usleep(20000);
   return NULL;
@@ -104,9 +104,9 @@ static void* all(void* unused) {
   struct itimerval soon = {{0, 0}, {0, 1000}}, none = {{0, 0}, {0, 0}};
   for (int computes = 0; computes < 2; computes++) {
     say("-- to a thread that %s", computes ? "computes" : "waits");
-    stop = ready = 0;
+    stop = 0;
     taker = start_thread(takes, as_pointer(computes));
-    while (!ready) usleep(1000);
+    sem_wait(&ready);
     MUST(setitimer(ITIMER_REAL, &soon, NULL) == 0);
     wait_for_it("ITIMER_REAL");
     if (computes) {
@@ -120,7 +120,7 @@ static void* all(void* unused) {
     stop = 1;
     join_thread(taker);
   }
-  stop = ready = 0;
+  stop = 0;
   taker = start_thread(takes, NULL);
   say("alarm: %u before", alarm(1));
   wait_for_it("alarm");
@@ -139,6 +139,7 @@ int main(void) {
   action.sa_sigaction = handler;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
   sem_init(&came, 0, 0);
+  sem_init(&ready, 0, 0);
   MUST(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
   for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) MUST(sigaction(numbers[i], &action, NULL) == 0);
   say("-- set by a thread");
