@@ -243,6 +243,10 @@ Answer thread_call(long number, const Arguments& c) {
     }
     case SYS_sigaltstack:
       return ours(sigaltstack(as<stack_t*>(c.a), as<stack_t*>(c.b)));
+    case SYS_execve:
+      return ours(execve(as<const char*>(c.a), as<char* const*>(c.b), as<char* const*>(c.c)));
+    case SYS_execveat:
+      return ours(execveat((int)c.a, as<const char*>(c.b), as<char* const*>(c.c), as<char* const*>(c.d), (int)c.e));
     case SYS_fork:
     case SYS_vfork:
       return ours(_Fork());

@@ -285,6 +285,13 @@ stack_t stack_seen_by_program(const Coroutine* self) {
 
 void set_alternate_stack(const stack_t& stack) { sys::call(SYS_sigaltstack, sys::word(&stack), 0); }
 
+void signal_window_take_blocked(Coroutine* self) {
+  uint64_t mask = 0;
+  sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
+  become_recipient(self, kEverything);
+  sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+}
+
 void signal_window_close(SignalWindow* window) {
   Coroutine* self = window->self;
   uint64_t mask = carrier_signal_mask();

@@ -39,6 +39,8 @@ struct SignalWindow {
 
 // The running coroutine's. Neither touches errno.
 void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region);
+// What is blocked in the window becomes pending for the kernel thread, too.
+void signal_window_take_blocked(Coroutine* self);
 void signal_window_close(SignalWindow* window);
 // In the handler of what an instruction raised: its action blocks `blocked` too, and it runs on the alternate stack that it is to run
 // on, which the kernel has been given (`moved`) or not.
