@@ -4,6 +4,7 @@
 // Guests call these too, and the table must be right for everyone: only a vfork child touches nothing. Numbers of
 // weft's own answer as closed ones do: close says EBADF, ranges leave them out, and a dup2 onto one moves it away
 // first.
+#include "hook/thread.h"
 #include "hook/transfer.h"
 
 #include <cstdarg>
@@ -108,11 +109,14 @@ WEFT_EXPORT int close(int fd) {
 
 WEFT_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
   constexpr int kUnshare = 2, kCloexec = 4;
-  if (!tracking() || (flags & kCloexec) || first > last) return real().close_range(first, last, flags);
+  if (!tracking() || first > last) return real().close_range(first, last, flags);
   if (flags & kUnshare) {
-    pin_current();  // descriptors of its own belong to a kernel thread
-    return real().close_range(first, last, flags);
+    kernel_state_changes();
+    int result = real().close_range(first, last, flags);
+    if (result == 0) descriptors_part();
+    return result;
   }
+  if (flags & kCloexec) return real().close_range(first, last, flags);
   return (int)as_errno(close_all_in(first, last, (unsigned)flags));
 }
 

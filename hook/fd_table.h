@@ -13,8 +13,9 @@
 
 namespace weft {
 
-// Is there a table to keep right? Not before the runtime runs, and not in a vfork child, whose descriptors are its own.
-inline bool tracking() { return descriptor_table && !thread_state.vfork_child; }
+// Is there a table to keep right? Not before the runtime runs, and not in a vfork child or a thread that has left the others by
+// unshare: their descriptors are their own.
+inline bool tracking() { return descriptor_table && !thread_state.vfork_child && !thread_state.descriptors_apart; }
 
 // Looks the number up. Null: it is not open, or there is no table; the call is then the real one.
 Descriptor* classify(int fd);

@@ -201,7 +201,9 @@ WEFT_EXPORT int setns(int fd, int kind) noexcept {
 
 WEFT_EXPORT int unshare(int flags) noexcept {
   kernel_state_changes();
-  return real().unshare(flags);
+  int result = real().unshare(flags);
+  if (result == 0 && (flags & CLONE_FILES) && !plain()) descriptors_part();
+  return result;
 }
 
 WEFT_EXPORT int personality(unsigned long persona) noexcept {

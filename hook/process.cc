@@ -47,6 +47,8 @@ auto with_own_mask(Call call) {
 // The new image inherits what is pending for the thread, a child does not.
 template <class Call>
 auto executing(Call call) {
+  Coroutine* identity = thread_state.vfork_child ? nullptr : thread_state.identity;
+  if (identity && !woven() && identity->window) signal_window_take_blocked(identity);  // called by a handler
   return with_own_mask(signal_window_take_blocked, call);
 }
 

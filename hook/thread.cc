@@ -54,12 +54,14 @@ template <class Result>
 struct NativeStart {
   Result (*start)(void*);
   void* argument;
+  bool descriptors_apart = thread_state.descriptors_apart;
   std::atomic<uint32_t> taken{0};
 
   static Result run(void* self) {
     auto* given = (NativeStart*)self;
     Result (*start)(void*) = given->start;
     void* argument = given->argument;
+    thread_state.descriptors_apart = given->descriptors_apart;
     given->taken.store(1, std::memory_order_release);  // its memory is the creator's stack
     sys::futex_wake(&given->taken, 1);
     thread_state.kernel_state_changed = true;

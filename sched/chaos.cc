@@ -247,7 +247,7 @@ void chaos_reset() {
   if (!chaos) return;
   log_lock.reset();
   turn_lock.reset();
-  if (log_fd >= 0) sys::close(log_fd);
+  if (log_fd >= 0 && !thread_state.descriptors_apart) sys::close(log_fd);
   log_fd = -1;
   chaos_turns = false;
   for (unsigned i = 0; i < guest_count; i++) guests[i].queued = false;
@@ -265,7 +265,7 @@ uint32_t chaos_draw(const Worker* worker, uint32_t choices) {
 }
 
 void chaos_write(const Worker* worker, const char* what, uint32_t who) {
-  if (!log_path) return;
+  if (!log_path || thread_state.descriptors_apart) return;
   char line[96];
   unsigned length = worker ? format_text(line, sizeof line, "worker %u: %s %u\n", worker->index, what, who)
                            : format_text(line, sizeof line, "%s %u\n", what, who);

@@ -15,6 +15,7 @@
 #include "sched/large.h"
 #include "sched/poller_parts.h"
 #include "sched/sys.h"
+#include "sched/thread_state.h"
 
 namespace weft {
 
@@ -254,6 +255,11 @@ bool relocate_internal_fd(int fd) {
   return false;
 }
 
+void descriptors_part() {
+  for (int fd = next_internal_fd(0); fd >= 0; fd = next_internal_fd(fd + 1)) sys::close(fd);
+  thread_state.descriptors_apart = true;
+}
+
 int highest_known_fd() { return highest_known.load(std::memory_order_relaxed); }
 void note_known_fd(int fd) {
   if (fd > highest_known.load(std::memory_order_relaxed)) raise_to(highest_known, fd);
@@ -267,6 +273,7 @@ void descriptors_reset() {
   int kept[16];
   unsigned kept_count = 0;
   for (int fd = next_internal_fd(0); fd >= 0; fd = next_internal_fd(fd + 1)) {
+    if (thread_state.descriptors_apart) break;  // the child has none of them
     bool ours = descriptor(fd)->sleepers != 0;
     for (unsigned i = 0; i < worker_count(); i++)
       if (worker_at(i)->epoll_fd == fd || worker_at(i)->event_fd == fd) ours = true;

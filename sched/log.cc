@@ -17,6 +17,7 @@
 #include "sched/options.h"
 #include "sched/poller.h"
 #include "sched/sys.h"
+#include "sched/thread_state.h"
 
 namespace weft {
 
@@ -78,20 +79,24 @@ void write_line(int fd, const char* line, unsigned length) {
   sys::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
+int open_file() {
+  return (int)sys::call(SYS_openat, AT_FDCWD, sys::word(file_path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
 // The file is opened at the first line, so that a process that says nothing makes none. Meanwhile others write to 2.
 int output_fd() {
   if (!file_path || file_state.load(std::memory_order_acquire) == kOpened)
     return file_fd.load(std::memory_order_relaxed);
   uint32_t expected = kUnopened;
   if (!file_state.compare_exchange_strong(expected, kOpening)) return 2;
-  long fd = sys::call(SYS_openat, AT_FDCWD, sys::word(file_path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  int fd = open_file();
   if (fd >= 0) {
-    int high = make_internal_fd((int)fd);
-    file_fd.store(high >= 0 ? high : (int)fd, std::memory_order_relaxed);
+    int high = make_internal_fd(fd);
+    file_fd.store(high >= 0 ? high : fd, std::memory_order_relaxed);
   }
   file_state.store(kOpened, std::memory_order_release);  // pairs with the acquire above: file_fd is set
   if (fd < 0)
-    log(Level::error, "the log file %s cannot be opened (errno %d); messages go to descriptor 2", file_path, (int)-fd);
+    log(Level::error, "the log file %s cannot be opened (errno %d); messages go to descriptor 2", file_path, -fd);
   return file_fd.load(std::memory_order_relaxed);
 }
 
@@ -100,7 +105,13 @@ void log_arguments(const char* format, va_list arguments) {
   memcpy(line, "weft: ", 6);
   unsigned length = 6 + format_line(line + 6, kLineRoom - 7, format, arguments);
   line[length++] = '\n';
-  write_line(output_fd(), line, length);
+  if (file_path && thread_state.descriptors_apart) {
+    int fd = open_file();
+    write_line(fd < 0 ? 2 : fd, line, length);
+    if (fd >= 0) sys::close(fd);
+  } else {
+    write_line(output_fd(), line, length);
+  }
 }
 
 [[gnu::format(printf, 1, 2)]] void log_always(const char* format, ...) {
@@ -144,6 +155,8 @@ void log_begin() {
     error_fd_inode = now.st_ino;
   }
 }
+
+void log_file_left() { file_state.store(kUnopened, std::memory_order_relaxed); }
 
 void log_init() {
   const char* wanted = options.log;

@@ -10,6 +10,7 @@ enum class Level { error, warn, info, debug };
 
 void log_begin();  // remembers what descriptor 2 is: lines go there only while it is that. Before the options are read
 void log_init();   // after they are read
+void log_file_left();  // fork child: its descriptors are not those among which the file was opened
 bool log_enabled(Level level);
 // A line with the prefix "weft: ". Formats: %s %d %u %x %p %c %%, with l and with a width (%-20s, %8lu).
 [[gnu::format(printf, 2, 3)]] void log(Level level, const char* format, ...);

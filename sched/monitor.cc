@@ -120,6 +120,7 @@ void* monitor_main(void*) {
     uint32_t rung = bell.load(std::memory_order_acquire);
     uint64_t now = now_ns();
     coarse_now.store(now, std::memory_order_relaxed);
+    workers_pay_kicks();
     if (worker_waits_for_carrier()) carrier_create();  // it takes the worker by itself; a failure is tried again
     bool busy = worker_waits_for_carrier();
     for (unsigned i = 0; i < worker_count(); i++) busy |= look_at(worker_at(i), now);

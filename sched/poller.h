@@ -160,7 +160,10 @@ bool is_internal_fd(int fd);        // weft's own: close loops leave it be
 int next_internal_fd(int from);     // lowest internal descriptor >= from, or -1
 int make_internal_fd(int fd);       // moves it up high, close-on-exec; returns the new number or -errno
 bool relocate_internal_fd(int fd);  // the program wants this number. False: it cannot be given up
-int highest_known_fd();             // of those the hooks or the poller have met; internal ones not counted
+// The calling kernel thread, a guest or pinned, has descriptors of its own since now: it loses its copies of weft's.
+// From here on it touches neither the table nor weft's numbers, nor do the threads it makes.
+void descriptors_part();
+int highest_known_fd();  // of those the hooks or the poller have met; internal ones not counted
 void note_known_fd(int fd);
 
 // ---- for worker and monitor

@@ -265,6 +265,7 @@ void runtime_after_fork_child() {
   thread_state.lot_depth = 0;
   thread_state.resolver_depth = 0;
   start_lock.reset();
+  if (thread_state.descriptors_apart) log_file_left();
   metrics_reset();
   tls_block_reset();
   if (before != Phase::running) return;
@@ -281,6 +282,7 @@ void runtime_after_fork_child() {
   chaos_reset();
   carriers.store(0);
   retired_carriers = nullptr;
+  thread_state.descriptors_apart = false;
   disabled = disabled || excluded();
 }
 

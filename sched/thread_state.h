@@ -26,6 +26,7 @@ struct ThreadState {
 #ifdef __SANITIZE_THREAD__
   void* fiber;  // ThreadSanitizer's state of this thread of control; see context_switch.h
 #endif
+  bool descriptors_apart;     // unshare(CLONE_FILES): the table of descriptors and weft's own are others'; see poller.h
   bool kernel_state_changed;  // this kernel thread differs from the one carriers were made by; its threads stay native
 };
 

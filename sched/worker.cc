@@ -97,12 +97,21 @@ Coroutine* pop(Worker* worker) {
   return first;
 }
 
+void write_event(const Worker* worker) {
+  uint64_t one = 1;
+  sys::write(worker->event_fd, &one, sizeof one);
+}
+
 // The sleeping worker is woken by the first who clears its flag.
 bool kick(Worker* worker) {
   if (!worker->sleeping.load(std::memory_order_seq_cst) || !worker->sleeping.exchange(0)) return false;
   idle_workers.fetch_sub(1, std::memory_order_relaxed);
-  uint64_t one = 1;
-  sys::write(worker->event_fd, &one, sizeof one);
+  if (thread_state.descriptors_apart) [[unlikely]] {
+    worker->kick_owed.store(1, std::memory_order_release);
+    monitor_kick();
+  } else {
+    write_event(worker);
+  }
   return true;
 }
 
@@ -431,6 +440,12 @@ void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
 
 void worker_wake(Worker* worker) { kick(worker); }
 
+void workers_pay_kicks() {
+  for (unsigned i = 0; i < workers_used; i++)
+    if (workers[i].kick_owed.load(std::memory_order_relaxed) && workers[i].kick_owed.exchange(0))
+      write_event(&workers[i]);
+}
+
 void worker_awake(Worker* worker) {
   if (worker->sleeping.load(std::memory_order_relaxed) && worker->sleeping.exchange(0))
     idle_workers.fetch_sub(1, std::memory_order_relaxed);
@@ -710,6 +725,7 @@ void workers_reset() {
     worker.inbox.store(nullptr);
     worker.sleeping.store(0);
     worker.thief.store(0);
+    worker.kick_owed.store(0);
     worker.preempt.store(0);
     worker.carrier = nullptr;
     worker.timers.reset();

@@ -56,6 +56,7 @@ struct alignas(64) Worker {
   alignas(64) std::atomic<Coroutine*> inbox{nullptr};  // newest first
   std::atomic<uint32_t> sleeping{0};                   // blocked in its poller: an eventfd write wakes it
   std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
+  std::atomic<uint32_t> kick_owed{0};                  // by the monitor, for one who does not have the eventfd
   std::atomic<uint32_t> preempt{0};                    // set by the monitor: the running coroutine has had its time
   Carrier* carrier = nullptr;                          // guarded by handoff_lock
   TimerHeap timers;
@@ -142,6 +143,7 @@ void pin_current();
 
 Worker* worker_at(unsigned index);
 unsigned worker_count();
+void workers_pay_kicks();          // monitor
 void worker_wake(Worker* worker);  // if it sleeps in its poller, it looks again
 // Its epoll_wait has returned: what it makes ready now is its own to run, and nobody need wake it. Its carrier only.
 void worker_awake(Worker* worker);

@@ -139,9 +139,14 @@ static void execute(const char* path) {
   if (strcmp(way, "execveat") == 0) execveat(fd, "", arguments, environ, AT_EMPTY_PATH);
   if (strcmp(way, "system_call") == 0) syscall(SYS_execve, path, arguments, environ);
   if (strcmp(way, "system_call_at") == 0) syscall(SYS_execveat, AT_FDCWD, path, arguments, environ, 0);
-  if (strcmp(way, "main") == 0) execv(path, arguments);
+  if (strcmp(way, "main") == 0 || strcmp(way, "handler") == 0) execv(path, arguments);
   say("no exec: %s", name_of_errno(errno));
   if (fd >= 0) close(fd);
+}
+
+static void executes_in_handler(int number) {
+  (void)number;
+  execute(own_path);
 }
 
 static void* executes(void* unused) {
@@ -168,6 +173,10 @@ static void* executes(void* unused) {
   take("first image", SIGRTMIN + 2);
   value.sival_int++;
   MUST(pthread_sigqueue(pthread_self(), SIGRTMIN + 2, value) == 0);
+  if (strcmp(way, "handler") == 0) {
+    signal(SIGWINCH, executes_in_handler);
+    raise(SIGWINCH);
+  }
   execute(own_path);
   return unused;
 }
