@@ -161,7 +161,8 @@ template <class Look, class Answer>
 long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
   bool looked_at = false, rescued = false;
   for (;;) {
-    if (!waits || !take_counters(polling)) {
+    // The monitor's wake is for a look, whatever is known of the descriptors.
+    if (!waits || !take_counters(polling) || rescued) {
       long found = look();
       if (found > 0 && rescued && was_lost(polling)) {
         count(Metric::fd_rescues);
