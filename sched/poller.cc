@@ -117,7 +117,7 @@ long register_locked(Descriptor* d, int fd, Direction direction, Worker* worker)
   __builtin_prefetch((const char*)node - 64, 1);  // mostly in the coroutine, whose own first line is the one before
 }
 
-unsigned handle_event(uint64_t data, uint32_t events) {
+unsigned handle_event(Worker* worker, uint64_t data, uint32_t events) {
   int fd = (int)(uint32_t)data;
   Descriptor* d = descriptor(fd);
   if (!d) return 0;
@@ -129,7 +129,11 @@ unsigned handle_event(uint64_t data, uint32_t events) {
     d->flags |= (events & EPOLLHUP) ? Descriptor::kNoDrainHint | Descriptor::kHungUp : Descriptor::kNoDrainHint;
   if (over || (events & kReadEvents)) {
     raise_locked(d, Direction::read);
+    // The peer has gone, so this thread is likely to end: what it holds, a place among a server's connections first of all, is free
+    // again. Its turn behind thousands of others would be a long time to hold it; and it goes first but once in the connection's life.
+    worker->wakes_first = events & (EPOLLHUP | EPOLLRDHUP);
     woken += wake_locked(d, Direction::read, over || (events & (EPOLLPRI | EPOLLRDHUP)), events);
+    worker->wakes_first = false;
   }
   if (over || (events & kWriteEvents)) {
     raise_locked(d, Direction::write);
@@ -346,7 +350,8 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
   for (long i = 0; i < found; i++) {
     if (i + 2 * kFetchAhead < found) fetch_descriptor((int)(uint32_t)events[i + 2 * kFetchAhead].data.u64);
     if (i + kFetchAhead < found) fetch_waiter((int)(uint32_t)events[i + kFetchAhead].data.u64);
-    if ((uint32_t)events[i].data.u64 != kWorkerEvent) woken += handle_event(events[i].data.u64, events[i].events);
+    if ((uint32_t)events[i].data.u64 != kWorkerEvent)
+      woken += handle_event(worker, events[i].data.u64, events[i].events);
   }
   worker->looks_done.store(look, std::memory_order_release);
   return woken;

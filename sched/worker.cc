@@ -78,6 +78,13 @@ void push_tail(Worker* worker, Coroutine* coroutine) {
   worker->length.store(worker->length.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+void push_head(Worker* worker, Coroutine* coroutine) {
+  coroutine->next = worker->head;
+  if (!worker->tail) worker->tail = coroutine;
+  worker->head = coroutine;
+  worker->length.store(worker->length.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 // The monitor reads it.
 void set_run_next(Worker* worker, Coroutine* coroutine) {
   __atomic_store_n(&worker->run_next, coroutine, __ATOMIC_RELAXED);
@@ -467,7 +474,7 @@ void make_ready(Coroutine* coroutine) {
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     if (thread_state.carrier) {
-      push_tail(worker, coroutine);
+      (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
     } else {
       if (worker->run_next) push_tail(worker, worker->run_next);
       set_run_next(worker, coroutine);

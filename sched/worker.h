@@ -37,6 +37,7 @@ struct alignas(64) Worker {
   Coroutine* tail = nullptr;
   uint32_t slice = 0;  // direct switches since the loop was passed
   uint32_t index = 0;
+  bool wakes_first = false;       // whom its carrier makes ready goes to the head of the queue
   std::atomic<int> epoll_fd{-1};  // may be moved to another number
   std::atomic<int> event_fd{-1};
   Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring

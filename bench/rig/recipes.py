@@ -173,7 +173,7 @@ socket = {data}/socket
 pid-file = {data}/pid
 port = {port}
 thread_handling = one-thread-per-connection
-max_connections = 10000
+max_connections = 2400
 back_log = 4096
 max_prepared_stmt_count = 1000000
 ''')

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts the runtime once for a test program, with two workers and the real functions that the hooks would have found.
+// Starts the runtime once for a test program, with two workers, or as many as WEFT_WORKERS says, and the real functions that the hooks would have found.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace weft {
 class Runtime : public testing::Environment {
  public:
   void SetUp() override {
-    setenv("WEFT_WORKERS", "2", 1);
+    setenv("WEFT_WORKERS", "2", 0);
     void* libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
     // Of the sanitizer, where there is one: it has to know the kernel threads.
     find(real_calls.pthread_create, "pthread_create", RTLD_DEFAULT);
