@@ -189,7 +189,7 @@ class Process:
             with open(self.stats_path, 'w', encoding='ascii'):
                 pass
             os.chmod(self.stats_path, 0o666)
-        if mode.woven and user:
+        if user:
             readable = site.path(f'weft.{number}')
             os.mkdir(readable, 0o755)
         command = ['setpriv', '--pdeathsig', 'KILL']

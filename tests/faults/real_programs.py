@@ -8,6 +8,7 @@ takes a kind of fault: where every native run of it gets right answers, so must 
 import errno
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -55,7 +56,10 @@ class Injected:
 
     def command(self, argv, stats_path, readable):
         inside = self.inner.command(argv, stats_path, readable)
-        return [self.tool, *self.fault.arguments(), '--', *inside] if self.fault else inside
+        if not self.fault:
+            return inside
+        tool = shutil.copy2(self.tool, readable) if readable else self.tool
+        return [tool, *self.fault.arguments(), '--', *inside]
 
 
 def received(connection, size):
@@ -260,29 +264,36 @@ def wrong_with(worst, last, end, native):
     return None
 
 
-def check(test, injector, name, full):
-    # What is spoilt begins when the server listens; a client's own start-up has no such mark.
-    after = '' if name in CLIENT_PROGRAMS else 'listen'
-    worst, last, end, block = one_run(injector, name, None, True)
+def compare(test, name, run, plan, after):
+    """`run(fault, woven)` gives worst, last, end and counters; `plan` is of FAULTS' form."""
+    worst, last, end, block = run(None, True)
     test.expect((worst, last, end) == ('right', 'right', 'end'), f'{name}: {worst}, {last}, {end} without any fault')
     test.expect(block and block['coroutines_created'] > 0 and block['threads_native'] == 0, f'{name}: was not woven')
     runs = better = 0
-    for calls, ways, places in FAULTS:
-        if name in CLIENT_PROGRAMS and calls in ('openat', 'mmap,mprotect', ACCEPTS):
-            continue  # the loader's own files; nothing accepts
-        for way in ways if full else ways[:2]:
+    for calls, ways, places in plan:
+        for way in ways:
             faults = [Fault(calls, 0 if isinstance(way, int) else getattr(errno, way),
                             way if isinstance(way, int) else 0, first, every, after=after, streams=calls in TRANSFERS)
-                      for first, every in (places if full else places[:1])]
-            native = [one_run(injector, name, fault, False)[:3] for fault in faults]
+                      for first, every in places]
+            native = [run(fault, False)[:3] for fault in faults]
             for fault in faults:
-                result = one_run(injector, name, fault, True)[:3]
+                result = run(fault, True)[:3]
                 # Not native at this place, but perhaps at another.
                 for first in range(1, LOOKS):
                     if wrong_with(*result, native):
-                        native.append(one_run(injector, name, replace(fault, first=first), False)[:3])
+                        native.append(run(replace(fault, first=first), False)[:3])
                 wrong = wrong_with(*result, native)
                 test.expect(not wrong, f'{name}, {fault}: {wrong}: {result}, natively {native}')
                 better += result[0] == 'right' and any(other[0] != 'right' for other in native)
                 runs += 1
     test.note(f'{name}: {runs} woven runs with faults; {better} gave right answers where native ones did not')
+
+
+def check(test, injector, name, full):
+    client = name in CLIENT_PROGRAMS
+    # The loader's own files, and nothing accepts.
+    plan = [fault for fault in FAULTS if not (client and fault[0] in ('openat', 'mmap,mprotect', ACCEPTS))]
+    if not full:
+        plan = [(calls, ways[:2], places[:1]) for calls, ways, places in plan]
+    # What is spoilt begins when the server listens; a client's own start-up has no such mark.
+    compare(test, name, lambda fault, woven: one_run(injector, name, fault, woven), plan, '' if client else 'listen')

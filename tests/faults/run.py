@@ -9,6 +9,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 import allocations  # noqa: E402
+import database  # noqa: E402
 import own_calls  # noqa: E402
 import real_programs  # noqa: E402
 from runs import Injector  # noqa: E402
@@ -47,7 +48,10 @@ def main():
             allocations.check(test, injector, options.full)
         else:
             for name in options.names:
-                real_programs.check(test, injector, name, options.full)
+                if name == 'mariadb':
+                    database.check(test, injector, options.full)
+                else:
+                    real_programs.check(test, injector, name, options.full)
     except Exception:  # pylint: disable=broad-except
         test.expect(False, traceback.format_exc())
     print(f'{options.what}: {test.wrong} wrong')

@@ -4,12 +4,16 @@
 // Usage: mariadb_client crowd THREADS ROUNDS PORT     queries, prepared statements, errors and time limits; every answer checked
 //        mariadb_client transfers THREADS PORT FILE   transactions until the server is gone; FILE gets a line "THREAD NUMBER" for
 //                                                     each transaction that the server has acknowledged
+//        mariadb_client attempts FIRST THREADS ROUNDS PORT FILE   against a server some of whose system calls fail: prints how many
+//                                                     answers were right, errors, wrong and late; FILE gets what was acknowledged
+//        mariadb_client kept PORT FILE                is all of that in the tables?
 // The database "crowd" and the user "crowd" exist, the user without password.
 #include <mariadb/errmsg.h>
 #include <mariadb/mysql.h>
 #include <mariadb/mysqld_error.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -154,12 +158,147 @@ int transfers(int threads, int port, const char* path) {
   });
 }
 
+constexpr unsigned kLateSeconds = 5;
+
+struct Tally {
+  std::atomic<long> right = 0, error = 0, wrong = 0, late = 0;
+};
+
+// A connection that is made anew when it has been lost, and judges what it is told. An error is an answer; other bytes are wrong.
+class Attempt {
+ public:
+  Attempt(Tally& tally, int port) : tally_(tally), port_(port) {}
+  ~Attempt() { close(); }
+
+  void close() {
+    if (connection_ != nullptr) mysql_close(connection_);
+    connection_ = nullptr;
+  }
+
+  bool connect() {
+    close();
+    auto begin = std::chrono::steady_clock::now();
+    connection_ = connect_to(port_, kLateSeconds);
+    return judge(begin, connection_ == nullptr, true, "connecting", "");
+  }
+
+  bool expect(const std::string& query, const std::string& wanted) {
+    if (connection_ == nullptr) return false;
+    auto begin = std::chrono::steady_clock::now();
+    std::string got = ask(connection_, query);
+    unsigned error = mysql_errno(connection_);
+    bool mangled = error == CR_MALFORMED_PACKET || error == ER_NET_PACKETS_OUT_OF_ORDER;
+    return judge(begin, error != 0 && !mangled, got == wanted, query, got);
+  }
+
+  bool insert(const std::string& key, const std::string& value) {
+    if (connection_ == nullptr) return false;
+    auto begin = std::chrono::steady_clock::now();
+    std::string said = insert_prepared(connection_, key.c_str(), value);
+    return judge(begin, said != "done", true, "a prepared INSERT", said);
+  }
+
+ private:
+  bool judge(std::chrono::steady_clock::time_point begin, bool error, bool right, const std::string& what,
+             const std::string& got) {
+    if (std::chrono::steady_clock::now() - begin >= std::chrono::seconds(kLateSeconds)) ++tally_.late;
+    ++(error ? tally_.error : right ? tally_.right : tally_.wrong);
+    if (error || !right) {
+      fprintf(stderr, "%s: %s: %s\n", error ? "error" : "wrong", what.substr(0, 80).c_str(),
+              got.substr(0, 200).c_str());
+    }
+    return !error && right;
+  }
+
+  Tally& tally_;
+  int port_;
+  MYSQL* connection_ = nullptr;
+};
+
+size_t size_of(int number) { return number % 4 == 0 ? 6000 : 500; }
+
+void attempt(Tally& tally, int number, int rounds, int port, FILE* acknowledged) {
+  Attempt server(tally, port);
+  for (int round = 0; round < rounds; ++round) {
+    // A new thread of the server for every other round, and after every error.
+    if (round % 2 == 0 && !server.connect()) continue;
+    std::string key = std::to_string(number) + "/" + std::to_string(round);
+    std::string value = content(number, round, size_of(number));
+    if (server.insert(key, value)) fprintf(acknowledged, "own %d %d\n", number, round);
+    bool good = server.expect("SELECT v FROM own WHERE k = '" + key + "'", value) &&
+                server.expect("SELECT SUM(seq) FROM seq_1_to_1000", "500500");
+    int from = (number * 37 + round * 101) % kAccounts, to = (from + 1 + round) % kAccounts;
+    std::string low = std::to_string(from < to ? from : to), high = std::to_string(from < to ? to : from);
+    for (const std::string& query :
+         {std::string("BEGIN"), "UPDATE accounts SET n = n - 1 WHERE id = " + low,
+          "UPDATE accounts SET n = n + 1 WHERE id = " + high,
+          "INSERT INTO transfers VALUES (" + std::to_string(number) + ", " + std::to_string(round) + ")",
+          std::string("COMMIT")}) {
+      good = good && server.expect(query, "done");
+    }
+    if (good) {
+      fprintf(acknowledged, "transfers %d %d\n", number, round);
+    } else {
+      server.connect();
+    }
+  }
+}
+
+int attempts(int first, int threads, int rounds, int port, const char* path) {
+  FILE* acknowledged = fopen(path, "a");
+  if (acknowledged == nullptr) return 2;
+  Tally tally;
+  std::vector<std::thread> crowd;
+  for (int number = first; number < first + threads; ++number) {
+    crowd.emplace_back([&tally, number, rounds, port, acknowledged] {
+      mysql_thread_init();
+      attempt(tally, number, rounds, port, acknowledged);
+      mysql_thread_end();
+    });
+  }
+  for (std::thread& thread : crowd) thread.join();
+  fclose(acknowledged);
+  printf("right %ld error %ld wrong %ld late %ld\n", tally.right.load(), tally.error.load(), tally.wrong.load(),
+         tally.late.load());
+  return 0;
+}
+
+int kept(int port, const char* path) {
+  FILE* acknowledged = fopen(path, "r");
+  MYSQL* connection = connect_to(port);
+  if (acknowledged == nullptr || connection == nullptr) return 2;
+  long lost = 0, found = 0;
+  char table[16];
+  for (int number, round; fscanf(acknowledged, "%15s %d %d", table, &number, &round) == 3;) {
+    std::string one = std::to_string(number), two = std::to_string(round);
+    bool good =
+        strcmp(table, "own") == 0
+            ? ask(connection, "SELECT v FROM own WHERE k = '" + one + "/" + two + "'") ==
+                  content(number, round, size_of(number))
+            : ask(connection, "SELECT COUNT(*) FROM transfers WHERE thread = " + one + " AND turn = " + two) == "1";
+    ++(good ? found : lost);
+    if (!good) fprintf(stderr, "lost: %s %d %d\n", table, number, round);
+  }
+  std::string sum = ask(connection, "SELECT SUM(n) FROM accounts");
+  if (sum != "0") fprintf(stderr, "the sum of all accounts is %s\n", sum.c_str());
+  mysql_close(connection);
+  printf("found %ld lost %ld\n", found, lost);
+  return lost == 0 && sum == "0" ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   mysql_library_init(0, nullptr, nullptr);
   if (argc == 5 && strcmp(argv[1], "crowd") == 0) return crowd(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
   if (argc == 5 && strcmp(argv[1], "transfers") == 0) return transfers(atoi(argv[2]), atoi(argv[3]), argv[4]);
-  fputs("usage: mariadb_client crowd THREADS ROUNDS PORT | transfers THREADS PORT FILE\n", stderr);
+  if (argc == 7 && strcmp(argv[1], "attempts") == 0) {
+    return attempts(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6]);
+  }
+  if (argc == 4 && strcmp(argv[1], "kept") == 0) return kept(atoi(argv[2]), argv[3]);
+  fputs(
+      "usage: mariadb_client crowd THREADS ROUNDS PORT | transfers THREADS PORT FILE\n"
+      "       mariadb_client attempts FIRST THREADS ROUNDS PORT FILE | kept PORT FILE\n",
+      stderr);
   return 2;
 }
