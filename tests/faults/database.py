@@ -46,6 +46,7 @@ FAULTS = [
     ('rt_sigtimedwait', ('EINTR', 'EAGAIN'), ((1, 0),)),
 ]
 SAMPLE = [
+    (real_programs.READS, ('EAGAIN',), ((3, 40),)),
     (real_programs.READS, (7,), ((2, 5),)),
     (real_programs.WRITES, ('ECONNRESET',), ((2, 9),)),
 ]
