@@ -143,9 +143,9 @@ Coroutine* obtain(uint64_t size, uint64_t guard) {
     StackMemory stack;
     complete = stack_allocate(size, guard, &stack);
     if (complete) {
-      coroutine->saved_low = stack.low;
       coroutine->saved_size = stack.size;
       coroutine->guard_size = guard;
+      __atomic_store_n(&coroutine->saved_low, stack.low, __ATOMIC_RELEASE);  // pairs with executable_stacks.cc
     }
   }
   if (!complete || tls_block_make(coroutine, coroutine->saved_low, coroutine->saved_size)) {

@@ -7,6 +7,7 @@
 #include <ucontext.h>
 
 #include "sched/coroutine.h"
+#include "sched/executable_stacks.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
 #include "sched/signals.h"
@@ -87,6 +88,7 @@ bool same_stack(const stack_t& one, const stack_t& other) {
 }
 
 void entry(int signal, siginfo_t* info, void* context) {
+  if (executable_stack_fault(signal, info, context)) return;
   Coroutine* self = thread_state.identity;
   if (!self || self->pinned || thread_state.vfork_child) {
     call_handler(signal, info, context);

@@ -10,6 +10,7 @@
 #include <ucontext.h>
 
 #include "sched/coroutine.h"
+#include "sched/executable_stacks.h"
 #include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
@@ -44,6 +45,7 @@ constinit OwnHandler own_handlers[] = {
 void strike_again(int signal) { sys::call(SYS_tgkill, sys::getpid(), sys::gettid(), signal); }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
+  if (executable_stack_fault(signal, info, context)) return;
   if (const Coroutine* self = thread_state.identity) report_overflow(self, info, context);
   default_action(signal);
   // A fault of an instruction strikes again by itself, with the registers of the first time in the core file.

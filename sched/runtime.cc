@@ -13,6 +13,7 @@
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
+#include "sched/executable_stacks.h"
 #include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
@@ -122,6 +123,7 @@ bool start_locked() {
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
   weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;
   stack_init();
+  executable_stacks_init();
   if (!tls_block_init(&why)) return go_native(why);
   tls_guard_internal_signals();
   have_membarrier = sys::call(SYS_membarrier, 1 << 4 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) == 0;

@@ -3,6 +3,7 @@
 // up to a bound, so that a program with three threads reserves little and one with 100,000 needs few mappings.
 #include "sched/stack.h"
 
+#include <atomic>
 #include <cerrno>
 #include <sys/mman.h>
 
@@ -24,12 +25,14 @@ struct Slabs {
   char* next;       // first stack not given out
   uint64_t left;    // bytes of the slab from there
   uint64_t stacks;  // of the newest slab
+  bool executable;
 };
 
 constexpr unsigned kPitches = 64;
 WEFT_LARGE Slabs slabs[kPitches];
 Lock lock;
 bool guard_by_advice;
+std::atomic<bool> executable{false};
 
 // An access through the kernel: says EFAULT where ours would be killed.
 bool readable(const char* address) {
@@ -44,8 +47,9 @@ bool readable(const char* address) {
 bool grow_locked(Slabs& slab, uint64_t wanted) {
   uint64_t largest = kLargestSlab / slab.pitch;
   if (wanted > largest) wanted = largest ? largest : 1;
+  bool executed = executable.load();
   for (; wanted; wanted /= 2) {
-    void* memory = sys::mmap(nullptr, wanted * slab.pitch, PROT_READ | PROT_WRITE,
+    void* memory = sys::mmap(nullptr, wanted * slab.pitch, PROT_READ | PROT_WRITE | (executed ? PROT_EXEC : 0),
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK);
     if (sys::failed(memory)) continue;
     // Huge pages would make a stack of one touched page cost two megabytes.
@@ -53,6 +57,7 @@ bool grow_locked(Slabs& slab, uint64_t wanted) {
     slab.next = (char*)memory;
     slab.left = wanted * slab.pitch;
     slab.stacks = wanted;
+    slab.executable = executed;
     return true;
   }
   return false;
@@ -93,7 +98,7 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
       slab = &candidate;
       break;
     }
-  Slabs alone = {pitch, nullptr, 0, 0};  // one mapping a stack, when there are too many pitches
+  Slabs alone = {pitch, nullptr, 0, 0, false};  // one mapping a stack, when there are too many pitches
   uint64_t wanted = !slab ? 1 : slab->stacks ? slab->stacks * 2 : 16;
   if (!slab) slab = &alone;
   slab->pitch = pitch;
@@ -104,7 +109,9 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
   char* bottom = slab->next;
   slab->next += pitch;
   slab->left -= pitch;
+  bool changes = executable.load() && !slab->executable;  // the slab is older
   lock.unlock();
+  if (changes) sys::mprotect(bottom, pitch, PROT_READ | PROT_WRITE | PROT_EXEC);
   if (!install_guard(bottom, guard)) {
     Locked locked(lock);
     if (slab == &alone) {
@@ -118,6 +125,15 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
   stack->low = bottom + guard;
   stack->size = size;
   return true;
+}
+
+void stacks_are_executable() { executable.store(true); }
+
+bool stack_make_executable(const char* low, uint64_t size, uint64_t guard) {
+  // Guards by advice stay what they are, and with them the mapping stays one.
+  if (guard_by_advice && sys::mprotect((void*)(low - guard), size + guard, PROT_READ | PROT_WRITE | PROT_EXEC) == 0)
+    return true;
+  return sys::mprotect((void*)low, size, PROT_READ | PROT_WRITE | PROT_EXEC) == 0;
 }
 
 void stack_trim(char* low, uint64_t size) { sys::madvise(low, size & ~(kPage - 1), MADV_DONTNEED); }
