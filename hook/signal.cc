@@ -325,6 +325,8 @@ WEFT_EXPORT int sigsuspend(const sigset_t* mask) {
   if (Coroutine* self = woven()) {
     cancellation_point(self);
     pin_current();
+  } else {
+    handler_waits();
   }
   return real().sigsuspend(mask);
 }
@@ -333,6 +335,8 @@ WEFT_EXPORT int __xpg_sigpause(int signal) {
   if (Coroutine* self = woven()) {
     cancellation_point(self);
     pin_current();
+  } else {
+    handler_waits();
   }
   return real().__xpg_sigpause(signal);
 }
@@ -343,6 +347,8 @@ int bsd_sigpause(int mask) {
   if (Coroutine* self = woven()) {
     cancellation_point(self);
     pin_current();
+  } else {
+    handler_waits();
   }
   return real().sigpause(mask);
 }

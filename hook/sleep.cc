@@ -119,7 +119,10 @@ WEFT_EXPORT int thrd_sleep(const timespec* time, timespec* left) {
 
 WEFT_EXPORT int pause(void) {
   Coroutine* self = woven();
-  if (!self) return real().pause();
+  if (!self) {
+    handler_waits();
+    return real().pause();
+  }
   cancellation_point(self);
   do {
     enter(self);
@@ -137,6 +140,8 @@ WEFT_EXPORT int pause(void) {
 WEFT_EXPORT int sched_yield(void) noexcept {
   Coroutine* self = woven();
   if (!self) return real().sched_yield();
+  if (signals_wanted(self)) [[unlikely]]
+    deliver_signals_now();
   return yield(self);
 }
 

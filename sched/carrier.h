@@ -22,6 +22,7 @@ void carrier_loop(Carrier* carrier);  // returns when the carrier is not needed 
 bool take_worker(Worker* worker);     // monitor: true: another carrier has it or will
 bool worker_waits_for_carrier();
 void add_orphan(Worker* worker);       // it waits for a carrier
+bool try_enter(Carrier* carrier);      // false: it has no worker, and is outside
 void release_worker(Coroutine* self);  // inside; afterwards outside and without a worker
 Worker* least_loaded_worker();
 Worker* worker_begin(unsigned index);  // makes it; with neither poller nor carrier

@@ -42,6 +42,13 @@ void region_leave() {
   self->state.store(State::running, std::memory_order_relaxed);
 }
 
+void handler_waits() {
+  Coroutine* self = thread_state.identity;
+  if (!self || !self->window || thread_state.vfork_child || !try_enter(self->carrier)) return;
+  count(self->carrier->worker->metrics, Metric::regions);
+  release_worker(self);
+}
+
 void resolver_enter() {
   Coroutine* self = woven();
   if (!self) return;

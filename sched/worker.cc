@@ -180,15 +180,7 @@ Worker* touchable_worker(bool* entered) {
   if (!self) return nullptr;
   Carrier* carrier = self->carrier;
   if (carrier->inside.load(std::memory_order_relaxed)) return carrier->worker;
-  carrier->inside.store(1, std::memory_order_relaxed);
-  if (have_membarrier)
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  else
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (carrier->taken.load(std::memory_order_relaxed)) {
-    carrier->inside.store(0, std::memory_order_release);
-    return nullptr;
-  }
+  if (!try_enter(carrier)) return nullptr;
   *entered = true;
   return carrier->worker;
 }
@@ -445,6 +437,7 @@ Worker* worker_begin(unsigned index) {
 unsigned worker_count() { return workers_used; }
 void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
 
+bool worker_sleeps() { return idle_workers.load(std::memory_order_relaxed) > 0; }
 void worker_wake(Worker* worker) { kick(worker); }
 
 void workers_pay_kicks() {
@@ -473,8 +466,11 @@ void make_ready(Coroutine* coroutine) {
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
+    Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker() : nullptr;
     if (thread_state.carrier) {
       (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
+    } else if (sharer) {
+      push_inbox(sharer, coroutine);
     } else {
       if (worker->run_next) push_tail(worker, worker->run_next);
       set_run_next(worker, coroutine);
@@ -500,7 +496,7 @@ void start_coroutine(Coroutine* coroutine) {
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     push_tail(worker, coroutine);
-    if (worker->length.load(std::memory_order_relaxed) >= 2)
+    if (worker->length.load(std::memory_order_relaxed) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
       if (Worker* idle = sleeping_worker()) give_half(worker, idle);
     if (entered) leave(thread_state.woven);
     return;
@@ -539,6 +535,17 @@ Worker* enter_slow(Coroutine* self) {
     switch_away(self, kRejoin);
     if (self->carrier->worker) return self->carrier->worker;
   }
+}
+
+bool try_enter(Carrier* carrier) {
+  carrier->inside.store(1, std::memory_order_relaxed);
+  if (have_membarrier)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!carrier->taken.load(std::memory_order_relaxed)) return true;
+  carrier->inside.store(0, std::memory_order_release);
+  return false;
 }
 
 Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {

@@ -46,6 +46,7 @@ struct alignas(64) Worker {
   uint64_t ticks_seen = 0;      // monitor only: `switches` at its last look
   uint32_t ticks_stuck = 0;     // monitor only
   uint64_t cpu_when_stuck = 0;  // monitor only: the carrier's CPU time when it was first found without a switch
+  uint32_t waits_seen = 0;      // monitor only: how often somebody waited here while another worker slept
   // carrier writes, all read
   std::atomic<uint32_t> length{0};
   std::atomic<uint64_t> switches{0};
@@ -59,7 +60,8 @@ struct alignas(64) Worker {
   std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
   std::atomic<uint32_t> kick_owed{0};                  // by the monitor, for one who does not have the eventfd
   std::atomic<uint32_t> preempt{0};                    // set by the monitor: the running coroutine has had its time
-  Carrier* carrier = nullptr;                          // guarded by handoff_lock
+  std::atomic<uint32_t> shares{0};  // monitor writes: who is made ready here goes to a sleeping worker
+  Carrier* carrier = nullptr;       // guarded by handoff_lock
   TimerHeap timers;
 };
 
@@ -133,6 +135,8 @@ auto in_region(RegionKind kind, Call call) {
   region_leave();
   return result;
 }
+// A handler that runs in the caller's signal window is about to wait: the worker goes on at once.
+void handler_waits();
 // The running coroutine has been unwound out of its regions.
 void regions_abandon();
 // Resolver calls: at most WEFT_MAX_REGIONS at once, further ones wait parked.
@@ -145,6 +149,7 @@ void pin_current();
 Worker* worker_at(unsigned index);
 unsigned worker_count();
 void workers_pay_kicks();          // monitor
+bool worker_sleeps();              // one of them, in its poller
 void worker_wake(Worker* worker);  // if it sleeps in its poller, it looks again
 // Its epoll_wait has returned: what it makes ready now is its own to run, and nobody need wake it. Its carrier only.
 void worker_awake(Worker* worker);
