@@ -66,6 +66,17 @@ long close_all_in(unsigned first, unsigned last, unsigned flags) {
   return 0;
 }
 
+template <class Call>
+int changing_limit(bool of_descriptors, Call call) {
+  if (!of_descriptors || !tracking()) return call();
+  descriptor_limit_begin();
+  int result = call();
+  int error = errno;
+  descriptor_limit_end();
+  errno = error;
+  return result;
+}
+
 // Locks of files: the kernel is asked without waiting first, so that only a call that waits costs a hand-over.
 long wait_for_lock(int fd, int command, int at_once, void* lock) {
   long result = sys::call(SYS_fcntl, fd, at_once, sys::word(lock));
@@ -187,4 +198,14 @@ WEFT_EXPORT int pipe2(int fds[2], int flags) noexcept {
   if (result == 0)
     for (int i : {0, 1}) note_made(fds[i], DescriptorKind::pipe, bits);
   return result;
+}
+
+WEFT_EXPORT int prlimit(pid_t process, __rlimit_resource resource, const rlimit* limit, rlimit* old) noexcept {
+  bool own = process == 0 || process == sys::getpid();
+  return changing_limit(own && limit && resource == RLIMIT_NOFILE,
+                        [&] { return real().prlimit(process, resource, limit, old); });
+}
+
+WEFT_EXPORT int setrlimit(__rlimit_resource_t resource, const rlimit* limit) noexcept {
+  return changing_limit(resource == RLIMIT_NOFILE, [&] { return real().setrlimit(resource, limit); });
 }

@@ -116,6 +116,10 @@ Answer file_call(long number, const Arguments& c) {
       return ours(eventfd((unsigned)c.a, 0));
     case SYS_eventfd2:
       return ours(eventfd((unsigned)c.a, (int)c.b));
+    case SYS_prlimit64:
+      return ours(prlimit((pid_t)c.a, (__rlimit_resource)c.b, as<const rlimit*>(c.c), as<rlimit*>(c.d)));
+    case SYS_setrlimit:
+      return ours(setrlimit((__rlimit_resource)c.a, as<const rlimit*>(c.b)));
     case SYS_fcntl:
       return ours(fcntl((int)c.a, (int)c.b, c.c));
     case SYS_ioctl:

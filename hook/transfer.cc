@@ -19,6 +19,10 @@ long Waiting::wait(Direction direction, uint32_t seen) {
     }
   }
   FdWake wake = wait_fd(&fd, direction, seen, deadline);
+  if (fd < 0) {
+    fd = original;
+    return -EBADF;
+  }
   if (fd != original) d = descriptor(fd);
   switch (wake) {
     case FdWake::ready:

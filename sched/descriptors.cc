@@ -3,6 +3,7 @@
 //
 //   duplicate   where waiters stay whose descriptor was closed: the kernel would keep the description for a sleeper, so do we
 //   internal    weft's own; the program neither sees nor closes it
+//   spare       an internal number that means nothing: a duplicate takes its place where no other number is to be had
 //
 // Nobody waits on a number after forget_descriptor() but who asks for it between that and the real close: natively a race too; here the
 // monitor's look ends it. Of two locks, that of the private duplicate is the inner one: nobody else can want it and the other.
@@ -13,6 +14,8 @@
 #include <sys/resource.h>
 
 #include "sched/large.h"
+#include "sched/log.h"
+#include "sched/metrics.h"
 #include "sched/poller_parts.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
@@ -33,6 +36,7 @@ std::atomic<int> highest_internal{-1};
 std::atomic<int> highest_known{-1};
 Lock table_lock;
 Lock numbers_lock;  // descriptor limits are changed and put back under it
+std::atomic<int> spare{-1};
 
 void raise_to(std::atomic<int>& bound, int value) {
   int old = bound.load(std::memory_order_relaxed);
@@ -125,9 +129,19 @@ void mark_internal(int fd) {
   raise_to(highest_internal, fd);
 }
 
+// -errno where there is no spare.
+int duplicate_over_spare(int fd) {
+  int number = spare.exchange(-1);
+  if (number < 0) return -EMFILE;
+  long result = sys::call(SYS_dup3, fd, number, O_CLOEXEC);
+  if (result < 0) spare.store(number);
+  return (int)result;
+}
+
 // Moves the waiters of a descriptor that is about to be closed to a private duplicate.
 bool move_waiters_locked(Descriptor* d, int fd) {
   int copy = duplicate_high(fd);
+  if (copy < 0) copy = duplicate_over_spare(fd);
   if (copy < 0) return false;
   mark_internal(copy);
   Descriptor* other = descriptor(copy);
@@ -180,11 +194,10 @@ void renew_descriptor(int fd) {
   wake_locked(d, Direction::write, true);
 }
 
-void forget_descriptor(int fd) {
-  Descriptor* d = descriptor(fd);
-  if (!d || (d->kind.load(std::memory_order_relaxed) == (uint8_t)DescriptorKind::unknown &&
-             !d->registered.load(std::memory_order_relaxed)))
-    return;
+namespace {
+
+// False: waiters lost it, for want of a number.
+bool forget(Descriptor* d, int fd) {
   Locked locked(d->lock);
   bool waited_for = !d->ready[0].waiters.empty() || !d->ready[1].waiters.empty();
   bool moved = waited_for && move_waiters_locked(d, fd);
@@ -192,21 +205,78 @@ void forget_descriptor(int fd) {
       (d->flags.load(std::memory_order_relaxed) & Descriptor::kShared))
     control(worker_at(d->poller - 1u), EPOLL_CTL_DEL, fd, 0, 0);
   renew_locked(d);
-  if (waited_for && !moved) {
-    wake_locked(d, Direction::read, true);
-    wake_locked(d, Direction::write, true);
+  if (!waited_for || moved) return true;
+  for (Direction direction : {Direction::read, Direction::write}) {
+    // The number may be another description's by the time they run.
+    for (WaitNode* node = d->ready[(int)direction].waiters.head; node; node = node->next)
+      ((PollWait*)node)->fd.store(-1, std::memory_order_release);
+    wake_locked(d, direction, true);
   }
+  return false;
+}
+
+}  // namespace
+
+void forget_descriptor(int fd) {
+  Descriptor* d = descriptor(fd);
+  if (!d || (d->kind.load(std::memory_order_relaxed) == (uint8_t)DescriptorKind::unknown &&
+             !d->registered.load(std::memory_order_relaxed)))
+    return;
+  if (forget(d, fd)) return;
+  static bool said;
+  count(Metric::fallbacks);
+  log_once(
+      &said, Level::warn,
+      "no descriptor is left for those that wait on one which is closed meanwhile: they get EBADF; raise ulimit -n");
+}
+
+namespace {
+
+// A number that is not needed any more, if there is no spare.
+bool keep_as_spare(Descriptor* d, int fd) {
+  if (spare.load(std::memory_order_relaxed) >= 0) return false;
+  if (sys::call(SYS_dup3, (long)worker_at(0)->event_fd, fd, O_CLOEXEC) < 0) return false;
+  d->kind.store((uint8_t)DescriptorKind::internal, std::memory_order_relaxed);
+  int none = -1;
+  if (spare.compare_exchange_strong(none, fd)) return true;
+  d->kind.store((uint8_t)DescriptorKind::unknown, std::memory_order_relaxed);
+  return false;
+}
+
+}  // namespace
+
+void descriptor_limit_begin() { numbers_lock.lock(); }
+
+void descriptor_limit_end() {
+  numbers_lock.unlock();
+  struct rlimit limit = {};
+  int number = spare.load();
+  if (sys::call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, sys::word(&limit)) < 0) return;
+  if (number >= 0 && (uint64_t)number < limit.rlim_max) return;
+  if (number >= 0 && !spare.compare_exchange_strong(number, -1)) return;
+  make_spare_descriptor();
+  if (number < 0) return;
+  renew_descriptor(number);
+  sys::close(number);
+}
+
+void make_spare_descriptor() {
+  if (!descriptor_table) return;
+  int number = duplicate_high(worker_at(0)->event_fd);
+  if (number < 0) return;
+  mark_internal(number);
+  spare.store(number);
 }
 
 void release_duplicate(int fd, int original) {
-  if (fd == original) return;
+  if (fd == original || fd < 0) return;
   Descriptor* d = descriptor(fd);
   Locked locked(d->lock);
   bool last = d->sleepers && --d->sleepers == 0;
   if (last) {
     if (d->poller) control(worker_at(d->poller - 1u), EPOLL_CTL_DEL, fd, 0, 0);  // others may have the description
     renew_locked(d);
-    sys::close(fd);
+    if (!keep_as_spare(d, fd)) sys::close(fd);
   }
 }
 
@@ -239,6 +309,12 @@ int make_internal_fd(int fd) {
 }
 
 bool relocate_internal_fd(int fd) {
+  int number = fd;
+  if (spare.compare_exchange_strong(number, -1)) {
+    renew_descriptor(fd);
+    make_spare_descriptor();
+    return true;
+  }
   for (unsigned i = 0; i < worker_count(); i++) {
     Worker* worker = worker_at(i);
     std::atomic<int>* slot = worker->epoll_fd == fd   ? &worker->epoll_fd
@@ -274,7 +350,7 @@ void descriptors_reset() {
   unsigned kept_count = 0;
   for (int fd = next_internal_fd(0); fd >= 0; fd = next_internal_fd(fd + 1)) {
     if (thread_state.descriptors_apart) break;  // the child has none of them
-    bool ours = descriptor(fd)->sleepers != 0;
+    bool ours = descriptor(fd)->sleepers != 0 || fd == spare.load();
     for (unsigned i = 0; i < worker_count(); i++)
       if (worker_at(i)->epoll_fd == fd || worker_at(i)->event_fd == fd) ours = true;
     if (ours)
@@ -282,6 +358,7 @@ void descriptors_reset() {
     else if (kept_count < 16)
       kept[kept_count++] = fd;
   }
+  spare.store(-1);
   // Zero pages are a table that knows nothing, its locks free.
   sys::madvise(descriptor_table, descriptor_count * sizeof(Descriptor), MADV_DONTNEED);
   lowest_internal.store(kMaxDescriptors, std::memory_order_relaxed);

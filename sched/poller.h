@@ -120,7 +120,7 @@ enum class FdWake : uint8_t {
 };
 
 // Parks the running coroutine until an edge after `seen`. If the descriptor is closed meanwhile, *fd becomes a private
-// duplicate of it that the waiter goes on with and gives back with release_duplicate().
+// duplicate of it that the waiter goes on with and gives back with release_duplicate(); -1 where no number is left for one.
 FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline);
 void release_duplicate(int fd, int original);
 
@@ -143,8 +143,9 @@ void renew_locked(Descriptor* d);  // the same, with the entry's lock held
 
 // One place in a descriptor's queue.
 struct PollWait {
-  WaitNode node;        // first member: a node of these queues is a PollWait
-  std::atomic<int> fd;  // becomes a private duplicate if the descriptor is closed meanwhile; written under its lock
+  WaitNode node;  // first member: a node of these queues is a PollWait
+  std::atomic<int>
+      fd;  // becomes a private duplicate or -1 if the descriptor is closed meanwhile; written under its lock
   Direction direction;
   uint32_t seen;
 };
@@ -156,9 +157,12 @@ FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_
 // Waits until the worker whose epoll has this descriptor has looked into it once more, and acted on what it found.
 bool poller_settle(int fd);  // false: it did not get the CPU in time
 
-bool is_internal_fd(int fd);        // weft's own: close loops leave it be
-int next_internal_fd(int from);     // lowest internal descriptor >= from, or -1
-int make_internal_fd(int fd);       // moves it up high, close-on-exec; returns the new number or -errno
+bool is_internal_fd(int fd);     // weft's own: close loops leave it be
+int next_internal_fd(int from);  // lowest internal descriptor >= from, or -1
+int make_internal_fd(int fd);    // moves it up high, close-on-exec; returns the new number or -errno
+void make_spare_descriptor();    // when the runtime starts: for a close under a waiter where no number is left
+void descriptor_limit_begin();   // around a change of RLIMIT_NOFILE, which the spare follows
+void descriptor_limit_end();
 bool relocate_internal_fd(int fd);  // the program wants this number. False: it cannot be given up
 // The calling kernel thread, a guest or pinned, has descriptors of its own since now: it loses its copies of weft's.
 // From here on it touches neither the table nor weft's numbers, nor do the threads it makes.

@@ -152,6 +152,7 @@ bool start_locked() {
   guest_signal_mask_changed();
   stats_signals_init();
   real_calls.stdio_weave();
+  make_spare_descriptor();
   move_gate(Gate::open);
   phase.store(Phase::running, std::memory_order_release);
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
