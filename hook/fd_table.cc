@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 
+#include "sched/log.h"
 #include "sched/sys.h"
 
 namespace weft {
@@ -85,6 +86,14 @@ DescriptorKind kind_by_mode(const struct stat& status) {
   }
 }
 
+bool is_signalfd(int fd) {
+  char path[40], target[32];
+  format_text(path, sizeof path, "/proc/self/fd/%d", fd);
+  constexpr char kName[] = "anon_inode:[signalfd]";
+  long length = sys::call(SYS_readlinkat, AT_FDCWD, sys::word(path), sys::word(target), sizeof target);
+  return length == sizeof kName - 1 && __builtin_memcmp(target, kName, sizeof kName - 1) == 0;
+}
+
 // Numbers with the same description have the same inode; others may, and are then looked up once too often.
 uint32_t group_of(const struct stat& status) {
   uint64_t mixed = (status.st_ino + status.st_dev * 31) * 0x9e3779b97f4a7c15u;
@@ -137,6 +146,7 @@ Descriptor* classify(int fd) {
   DescriptorKind kind = kind_by_mode(status);
   if (kind == DescriptorKind::pipe && (open_flags & O_DIRECT)) flags |= Descriptor::kNoDrainHint;
   if (open_flags & O_PATH) kind = DescriptorKind::file;
+  if (!(status.st_mode & S_IFMT) && is_signalfd(fd)) kind = DescriptorKind::signals;
   if (S_ISSOCK(status.st_mode) && !(open_flags & O_PATH)) {
     int domain = socket_option(fd, SO_DOMAIN), type = socket_option(fd, SO_TYPE);
     if (domain < 0 || type < 0) return nullptr;  // forbidden to ask: nothing is known of its calls

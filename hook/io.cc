@@ -4,6 +4,7 @@
 //   sockets         as recv and send (socket.cc), but a read of nothing is the real call: it must not eat a datagram
 //   pipes           preadv2 and pwritev2 with RWF_NOWAIT
 //   ttys, eventfds, FIFOs, …   the same; where the kernel says EOPNOTSUPP, one look by poll and then the real call
+//   signalfds       the real call in a region, whose kernel thread has the coroutine's signals
 //   files           the real call: the page cache is fast, and the monitor covers a slow disk
 #include "hook/io.h"
 
@@ -75,6 +76,7 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t room = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
     if (room == 0 || room == SIZE_MAX) return plain();
+    if (kind_of(d) == DescriptorKind::signals) return cancellable_call(RegionKind::lasting, plain);
     long result;
     if (is_socket(d)) {
       if (count == 1) {

@@ -38,6 +38,7 @@ struct Polling {
   Asked* asked;
   unsigned count;
   bool may_skip_look;    // every descriptor is asked about events that the poller sees
+  bool for_signals;      // a signalfd is among them, which only the real call can answer for
   const uint64_t* mask;  // ppoll's and pselect's signal mask, or null
 
   void place(void* memory, unsigned room) {
@@ -69,6 +70,7 @@ bool take_counters(Polling* polling) {
       drained = false;
       continue;
     }
+    if (kind_of(d) == DescriptorKind::signals) polling->for_signals = true;
     wait.seen = events_seen(d, wait.direction);
     if (worth_trying(d, wait.direction) || has(d, Descriptor::kNoDrainHint)) drained = false;
   }
@@ -155,15 +157,24 @@ uint32_t told(const Polling* polling) {
   return plain && (events & ~kWriteEvents) == EPOLLIN ? events : 0;
 }
 
+// What is queued for the coroutine shows in a signalfd once its kernel thread has it.
+template <class Look>
+long look_with_signals(const Coroutine* self, Look look) {
+  if (!self->signals_pending.load(std::memory_order_relaxed)) [[likely]]
+    return look();
+  return blocking_call(RegionKind::interruptible, look);
+}
+
 // The loop behind all of them. answer(): the result where the one descriptor has data, 0 if nobody asked for that.
-// kMakeRealCall: epoll does not take one of the descriptors.
+// kMakeRealCall: epoll does not take one of the descriptors, or cannot tell what is in it.
 template <class Look, class Answer>
 long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
   bool looked_at = false, rescued = false;
   for (;;) {
     // The monitor's wake is for a look, whatever is known of the descriptors.
     if (!waits || !take_counters(polling) || rescued) {
-      long found = look();
+      if (polling->for_signals) return kMakeRealCall;
+      long found = look_with_signals(polling->self, look);
       if (found > 0 && rescued && was_lost(polling)) {
         count(Metric::fd_rescues);
         for (unsigned i = 0; i < polling->count; i++)
@@ -218,7 +229,7 @@ timespec left_until(uint64_t deadline) {
 long woven_poll(Coroutine* self, pollfd* fds, nfds_t count, uint64_t timeout, const uint64_t* mask) {
   timespec at_once = {};
   auto look = [&] { return sys::call(SYS_ppoll, sys::word(fds), (long)count, sys::word(&at_once), 0, 8); };
-  Polling polling = {self, kNever, nullptr, nullptr, 0, true, mask};
+  Polling polling = {self, kNever, nullptr, nullptr, 0, true, false, mask};
   if (!timeout) return weave_poll(&polling, false, look, [] { return 0L; });
   if (timeout != kNever) polling.deadline = deadline_in(timeout);
   if (count > (nfds_t)kMaxDescriptors || (count && !fds)) return look();  // the kernel says what is wrong with it
@@ -300,7 +311,7 @@ long woven_select(Coroutine* self, int count, const Sets& sets, uint64_t timeout
   timespec at_once = {};
   auto look = [&] { return call(&at_once, nullptr); };
 
-  Polling polling = {self, kNever, nullptr, nullptr, 0, true, mask};
+  Polling polling = {self, kNever, nullptr, nullptr, 0, true, false, mask};
   if (timeout != kNever) polling.deadline = deadline_in(timeout);
   *deadline = polling.deadline;
   unsigned waits = 0;
@@ -356,7 +367,7 @@ int epoll_hook(bool waits, Take take, Wait wait) {
   Coroutine* self = woven();
   if (!self) return wait();
   enter_call(self);
-  long found = take();
+  long found = look_with_signals(self, take);
   if (found != 0 || !waits) return (int)as_errno(found);
   pin_current();
   return wait();

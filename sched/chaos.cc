@@ -45,14 +45,6 @@ constinit const char* log_path = nullptr;
 int log_fd = -1;  // guarded by log_lock, like the file's order
 Lock log_lock;
 
-[[gnu::format(printf, 3, 4)]] unsigned format_text(char* buffer, unsigned size, const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  unsigned length = format_line(buffer, size, format, arguments);
-  va_end(arguments);
-  return length;
-}
-
 void open_log() {
   char path[512];
   format_text(path, sizeof path, "%s.%d", log_path, (int)sys::getpid());

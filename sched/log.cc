@@ -176,6 +176,14 @@ void log_init() {
   if (*colon && colon[1]) file_path = colon + 1;
 }
 
+unsigned format_text(char* buffer, unsigned size, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  unsigned length = format_line(buffer, size, format, arguments);
+  va_end(arguments);
+  return length;
+}
+
 void write_messages(const char* text, unsigned length) { write_line(2, text, length); }
 
 bool log_enabled(Level wanted) { return wanted <= level; }

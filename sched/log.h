@@ -22,6 +22,7 @@ void write_messages(const char* text, unsigned length);
 
 // A small printf into a buffer, without allocation, locale or locks. Returns the length.
 unsigned format_line(char* buffer, unsigned size, const char* format, va_list arguments);
+[[gnu::format(printf, 3, 4)]] unsigned format_text(char* buffer, unsigned size, const char* format, ...);
 
 // A broken invariant of weft's own: says it, shows the coroutine table, aborts.
 [[noreturn, gnu::format(printf, 3, 4)]] void check_failed(const char* file, int line, const char* format, ...);

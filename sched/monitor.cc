@@ -47,17 +47,6 @@ std::atomic<bool> main_left{false};
 std::atomic<uint64_t> last_mask{0};  // of signals: that of the last coroutine to end
 const int* main_tid;                 // in main's TCB: the kernel clears it when main's kernel thread has ended
 
-void append_number(char* text, const char* before, int number, const char* after) {
-  char digits[12];
-  unsigned count_digits = 0;
-  do digits[count_digits++] = (char)('0' + number % 10);
-  while (number /= 10);
-  while (*before) *text++ = *before++;
-  while (count_digits) *text++ = digits[--count_digits];
-  while ((*text++ = *after++)) {
-  }
-}
-
 bool others_ready(Worker* worker, uint64_t now) {
   if (worker->length.load(std::memory_order_relaxed) || worker->inbox.load(std::memory_order_relaxed) ||
       __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) || worker->timers.earliest() <= now)
@@ -185,7 +174,7 @@ uint64_t kernel_thread_cpu_time(int tid) {
 
 bool kernel_thread_sleeps(int tid) {
   char text[512];
-  append_number(text, "/proc/self/task/", tid, "/stat");
+  format_text(text, sizeof text, "/proc/self/task/%d/stat", tid);
   long fd = sys::call(SYS_openat, AT_FDCWD, sys::word(text), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return true;  // no /proc: believe that it does
   long length = sys::call(SYS_read, fd, sys::word(text), sizeof text - 1);

@@ -32,6 +32,7 @@ enum class DescriptorKind : uint8_t {
   listener,  // listening socket
   pipe,      // pipe or FIFO
   special,   // tty, eventfd, timerfd, …: pollable, no call that does not block
+  signals,   // signalfd: shows whoever asks what is pending for itself
   file,      // regular file, directory, block device: always ready
   epoll,     // an epoll descriptor of the program's own
   internal,  // weft's own

@@ -108,9 +108,9 @@ Queued* unqueue_locked(Coroutine* self, uint64_t set) {
   return oldest;
 }
 
-// What is queued and in `set` goes to the kernel thread, which has it blocked still.
-void hand_over_locked(Coroutine* self, uint64_t set, int tid) {
-  while (Queued* queued = unqueue_locked(self, set)) {
+// What is queued goes to the kernel thread, which has it blocked still.
+void hand_over_locked(Coroutine* self, int tid) {
+  while (Queued* queued = unqueue_locked(self, kEverything)) {
     int signal = queued->info.si_signo;
     if (send_to_kernel(tid, signal, queued->info) == -EAGAIN) sys::call(SYS_tgkill, sys::getpid(), tid, signal);
     self->signals_handed |= signal_bit(signal);
@@ -118,13 +118,13 @@ void hand_over_locked(Coroutine* self, uint64_t set, int tid) {
   }
 }
 
-// Signals sent to the coroutine go to its kernel thread from here on, and those of `set` that were queued.
-void become_recipient(Coroutine* self, uint64_t set) {
+// Signals sent to the coroutine go to its kernel thread from here on, and those that were queued.
+void become_recipient(Coroutine* self) {
   int tid = self->carrier->tid;
   // A carrier has SIGSEGV and its like open: a queued one would strike under the lock.
-  if (self->signals_pending.load(std::memory_order_relaxed) & set) sys::sigprocmask(SIG_SETMASK, &kEverything, nullptr);
+  if (self->signals_pending.load(std::memory_order_relaxed)) sys::sigprocmask(SIG_SETMASK, &kEverything, nullptr);
   Locked hold(self->signal_lock);
-  hand_over_locked(self, set, tid);
+  hand_over_locked(self, tid);
   self->signal_tid = tid;
 }
 
@@ -230,15 +230,15 @@ int signal_take(Coroutine* self, uint64_t set, siginfo_t* info) {
 }
 
 // The mask is the caller's to set, last: handlers run there.
-static void window_begins(SignalWindow* window, Coroutine* self, uint64_t mask) {
+static void window_begins(Coroutine* self, SignalWindow* window) {
   self->window = window;
   thread_state.woven = nullptr;
-  become_recipient(self, ~mask);
+  become_recipient(self);
 }
 
 void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
   *window = {self, in_region, handlers_use_alternate_stacks()};
-  window_begins(window, self, self->signal_mask);
+  window_begins(self, window);
   if (window->alternate) set_alternate_stack(alternate_stack_of_program(self));
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
@@ -246,7 +246,7 @@ void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
 void signal_window_open_in_handler(SignalWindow* window, Coroutine* self, uint64_t blocked, bool moved) {
   uint64_t mask = self->signal_mask | blocked;
   *window = {self, self->region_depth != 0, moved || handlers_use_alternate_stacks()};
-  window_begins(window, self, mask);
+  window_begins(self, window);
   if (window->alternate && !moved) set_alternate_stack(alternate_stack_of_program(self));
   sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
 }
@@ -367,7 +367,7 @@ void deliver_in_interrupted_code(void* context) {
 }
 
 void signals_pin(Coroutine* self) {
-  become_recipient(self, kEverything);
+  become_recipient(self);
   set_alternate_stack(stack_seen_by_program(self));  // its calls are the kernel's from here on
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
