@@ -24,14 +24,13 @@ namespace weft {
 
 namespace {
 
-// A call that makes a process or a new image. errno of a call that comes back is kept. `begun` runs in the window, before the call.
-template <class Begun, class Call>
-auto with_own_mask(Begun begun, Call call) {
+// A call that makes a process or a new image, which inherits what is pending for the thread. errno of a call that comes back is kept.
+template <class Call>
+auto with_own_mask(Call call) {
   Coroutine* self = woven();
   if (!self) return call();
   SignalWindow window;
   signal_window_open(&window, self, false);
-  begun(self);
   auto result = call();
   int error = errno;
   signal_window_close(&window);
@@ -236,42 +235,42 @@ WEFT_EXPORT int system(const char* command) {
 }
 
 WEFT_EXPORT int execve(const char* path, char* const arguments[], char* const environment[]) noexcept {
-  return executing([&] { return real().execve(path, arguments, environment); });
+  return with_own_mask([&] { return real().execve(path, arguments, environment); });
 }
 
 WEFT_EXPORT int execv(const char* path, char* const arguments[]) noexcept {
-  return executing([&] { return real().execv(path, arguments); });
+  return with_own_mask([&] { return real().execv(path, arguments); });
 }
 
 WEFT_EXPORT int execvp(const char* file, char* const arguments[]) noexcept {
-  return executing([&] { return real().execvp(file, arguments); });
+  return with_own_mask([&] { return real().execvp(file, arguments); });
 }
 
 WEFT_EXPORT int execvpe(const char* file, char* const arguments[], char* const environment[]) noexcept {
-  return executing([&] { return real().execvpe(file, arguments, environment); });
+  return with_own_mask([&] { return real().execvpe(file, arguments, environment); });
 }
 
 WEFT_EXPORT int fexecve(int fd, char* const arguments[], char* const environment[]) noexcept {
-  return executing([&] { return real().fexecve(fd, arguments, environment); });
+  return with_own_mask([&] { return real().fexecve(fd, arguments, environment); });
 }
 
 WEFT_EXPORT int execveat(int fd, const char* path, char* const arguments[], char* const environment[],
                          int flags) noexcept {
-  return executing([&] { return real().execveat(fd, path, arguments, environment, flags); });
+  return with_own_mask([&] { return real().execveat(fd, path, arguments, environment, flags); });
 }
 
 WEFT_EXPORT int execl(const char* path, const char* first, ...) noexcept {
   va_list list;
   WEFT_ARRAY_OF(list, first, arguments);
   va_end(list);
-  return executing([&] { return real().execv(path, arguments); });
+  return with_own_mask([&] { return real().execv(path, arguments); });
 }
 
 WEFT_EXPORT int execlp(const char* file, const char* first, ...) noexcept {
   va_list list;
   WEFT_ARRAY_OF(list, first, arguments);
   va_end(list);
-  return executing([&] { return real().execvp(file, arguments); });
+  return with_own_mask([&] { return real().execvp(file, arguments); });
 }
 
 WEFT_EXPORT int execle(const char* path, const char* first, ...) noexcept {
@@ -279,7 +278,7 @@ WEFT_EXPORT int execle(const char* path, const char* first, ...) noexcept {
   WEFT_ARRAY_OF(list, first, arguments);
   char* const* environment = va_arg(list, char* const*);
   va_end(list);
-  return executing([&] { return real().execve(path, arguments, environment); });
+  return with_own_mask([&] { return real().execve(path, arguments, environment); });
 }
 
 WEFT_EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) noexcept {

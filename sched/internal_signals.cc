@@ -29,7 +29,6 @@ namespace weft {
 
 namespace {
 
-constexpr int kCancelSignal = 32, kSetxidSignal = 33;
 using Handler = void (*)(int, siginfo_t*, void*);
 
 constinit std::atomic<Handler> next_handler[2] = {};

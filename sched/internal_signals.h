@@ -20,6 +20,9 @@ struct KernelAction {
 };
 KernelAction kernel_action(int signal);
 
+constexpr int kCancelSignal = 32, kSetxidSignal = 33;
+constexpr int kTimerSignal = kCancelSignal;  // what glibc's own helper of timers takes, too
+
 constexpr uint64_t signal_bit(int signal) { return uint64_t{1} << (signal - 1); }
 
 // A kernel thread that is no carrier, or one with an open window, may be interrupted at any place: while a lock of the

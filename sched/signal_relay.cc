@@ -24,6 +24,7 @@
 #include "sched/signals.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/thread_timers.h"
 
 namespace weft {
 
@@ -34,9 +35,12 @@ namespace {
 
 constinit Lock relay_lock;  // guards the signalfd and its set
 constinit int relay_fd = -1;
+constinit std::atomic<int> tid{0};  // of the relay, once it runs
+
+uint64_t awaited() { return relayed_signals.load() | signal_bit(kTimerSignal); }
 
 void update_set_locked() {
-  uint64_t set = relayed_signals.load();
+  uint64_t set = awaited();
   if (relay_fd >= 0) sys::call(SYS_signalfd4, relay_fd, sys::word(&set), 8, 0);
 }
 
@@ -84,13 +88,16 @@ void relay(int signal) {
 void* relay_main(void*) {
   thread_state.of_runtime = true;
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-signals"));
-  uint64_t everything = ~(signal_bit(32) | signal_bit(33));
-  sys::sigprocmask(SIG_SETMASK, &everything, nullptr);
+  uint64_t mask = ~signal_bit(kSetxidSignal);
+  sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  tid.store((int)sys::gettid());
+  sys::futex_wake(&tid, 1 << 30);
   for (;;) {
     pollfd wait{relay_fd, POLLIN, 0};
     sys::call(SYS_ppoll, sys::word(&wait), 1, 0, 0, 8);
     uint64_t pending = 0;
     sys::call(SYS_rt_sigpending, sys::word(&pending), 8);
+    if (pending & signal_bit(kTimerSignal)) thread_timers_relay();
     for (pending &= relayed_signals.load(); pending; pending &= pending - 1) relay(__builtin_ctzll(pending) + 1);
   }
   return nullptr;
@@ -98,7 +105,7 @@ void* relay_main(void*) {
 
 // False: the signals stay pending until main takes them.
 bool start_locked() {
-  uint64_t set = relayed_signals.load();
+  uint64_t set = awaited();
   long fd = sys::call(SYS_signalfd4, -1, sys::word(&set), 8, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd < 0) return false;
   relay_fd = make_internal_fd((int)fd);
@@ -119,6 +126,17 @@ void relay_also(uint64_t set) {
 }
 
 unsigned relay_threads() { return __atomic_load_n(&relay_fd, __ATOMIC_RELAXED) >= 0; }
+
+bool relay_begin() {
+  HandlersWait wait;
+  Locked hold(relay_lock);
+  return relay_fd >= 0 || start_locked();
+}
+
+int relay_tid() {
+  while (!tid.load()) sys::futex_wait(&tid, 0, nullptr);
+  return tid.load();
+}
 
 void relay_settle(Coroutine* self) {
   if (!relay_threads()) return;
@@ -156,6 +174,8 @@ void signal_relay_reset() {
   relay_lock.reset();
   relayed_signals.store(0);
   relay_fd = -1;
+  tid.store(0);
+  thread_timers_reset();
   uint64_t mask = 0;
   sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
   main_signal_mask.store(mask);

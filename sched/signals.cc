@@ -15,6 +15,7 @@
 #include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/thread_timers.h"
 #include "sched/worker.h"
 
 // The library in memory, by the linker's own names.
@@ -77,9 +78,20 @@ long send_to_kernel(int tid, int signal, const siginfo_t& info) {
   return sys::call(SYS_tgkill, sys::getpid(), tid, signal);
 }
 
+// An expiration of a timer whose last signal has not been taken yet.
+bool adds_to_overrun_locked(Coroutine* target, const siginfo_t& info) {
+  for (auto* at = (Queued*)target->signal_info; at; at = at->next) {
+    if (at->info.si_code != SI_TIMER || at->info.si_timerid != info.si_timerid) continue;
+    at->info.si_overrun += 1 + info.si_overrun;
+    return true;
+  }
+  return false;
+}
+
 bool queue_locked(Coroutine* target, int signal, const siginfo_t& info) {
   uint64_t bit = signal_bit(signal);
   if (signal < kFirstQueued && (target->signals_pending.load(std::memory_order_relaxed) & bit)) return true;
+  if (info.si_code == SI_TIMER && adds_to_overrun_locked(target, info)) return true;
   Queued* queued = obtain();
   if (!queued) return false;
   queued->info = info;
@@ -105,6 +117,7 @@ Queued* unqueue_locked(Coroutine* self, uint64_t set) {
   if (!found) return nullptr;
   Queued* oldest = *found;
   *found = oldest->next;
+  if (oldest->info.si_code == SI_TIMER) thread_timer_delivered(oldest->info);
   return oldest;
 }
 
@@ -219,6 +232,23 @@ int signal_post(Coroutine* target, int signal, const siginfo_t& info) {
   return error;
 }
 
+void signal_drop_timer(Coroutine* target, int timer) {
+  HandlersWait wait;
+  Locked hold(target->signal_lock);
+  uint64_t left = 0;
+  for (auto** at = (Queued**)&target->signal_info; *at;) {
+    Queued* queued = *at;
+    if (queued->info.si_code == SI_TIMER && queued->info.si_timerid == timer) {
+      *at = queued->next;
+      give_back(queued);
+    } else {
+      left |= signal_bit(queued->info.si_signo);
+      at = &queued->next;
+    }
+  }
+  target->signals_pending.store(left);
+}
+
 int signal_take(Coroutine* self, uint64_t set, siginfo_t* info) {
   HandlersWait wait;
   Locked hold(self->signal_lock);
@@ -284,13 +314,6 @@ stack_t stack_seen_by_program(const Coroutine* self) {
 }
 
 void set_alternate_stack(const stack_t& stack) { sys::call(SYS_sigaltstack, sys::word(&stack), 0); }
-
-void signal_window_take_blocked(Coroutine* self) {
-  uint64_t mask = 0;
-  sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
-  become_recipient(self, kEverything);
-  sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
-}
 
 void signal_window_close(SignalWindow* window) {
   Coroutine* self = window->self;

@@ -39,8 +39,6 @@ struct SignalWindow {
 
 // The running coroutine's. Neither touches errno.
 void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region);
-// What is blocked in the window becomes pending for the kernel thread, too.
-void signal_window_take_blocked(Coroutine* self);
 void signal_window_close(SignalWindow* window);
 // In the handler of what an instruction raised: its action blocks `blocked` too, and it runs on the alternate stack that it is to run
 // on, which the kernel has been given (`moved`) or not.
@@ -88,6 +86,9 @@ void signal_kick(Coroutine* target);
 int signal_post(Coroutine* target, int signal, const siginfo_t& info);
 siginfo_t signal_info_of_sender(int signal, int code);
 
+// Drops what a timer has queued.
+void signal_drop_timer(Coroutine* target, int timer);
+
 // Takes the first queued signal of `set`; 0 if there is none.
 int signal_take(Coroutine* self, uint64_t set, siginfo_t* info);
 
@@ -108,6 +109,8 @@ extern std::atomic<uint64_t> main_signal_mask;
 extern std::atomic<uint64_t> relayed_signals;
 void relay_also(uint64_t set);
 unsigned relay_threads();  // 1 if there is one
+bool relay_begin();        // makes it, if there is none. False: it cannot be made
+int relay_tid();           // its kernel thread's number
 // Queues for a coroutine that the relay passes by what is pending for the process and not blocked by it, and waits until the relay has
 // queued what it chose it for.
 void relay_settle(Coroutine* self);
