@@ -38,19 +38,6 @@ auto with_own_mask(Call call) {
   return result;
 }
 
-template <class Call>
-auto with_own_mask(Call call) {
-  return with_own_mask([](Coroutine*) {}, call);
-}
-
-// The new image inherits what is pending for the thread, a child does not.
-template <class Call>
-auto executing(Call call) {
-  Coroutine* identity = thread_state.vfork_child ? nullptr : thread_state.identity;
-  if (identity && !woven() && identity->window) signal_window_take_blocked(identity);  // called by a handler
-  return with_own_mask(signal_window_take_blocked, call);
-}
-
 // Does this module leave `ptrace` to others? In a hash table of GNU's kind the undefined symbols come first, uncounted.
 int imports_ptrace(dl_phdr_info* info, size_t, void*) {
   const ElfW(Dyn)* dynamic = nullptr;
