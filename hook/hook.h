@@ -30,6 +30,9 @@
 
 namespace weft {
 
+// Before the first thread (hook/init.cc); what follows the first call does nothing.
+void library_begin();
+
 // Ends the thread if a cancellation is pending and enabled (hook/cancel.cc).
 void cancel_now();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The library's beginning: what the runtime needs of the next definitions, the options, the runtime's preparation. It is the one
-// constructor.
+// constructor, and comes after those of the libraries that the program is linked with: who makes threads there begins it earlier.
 //
 // Before the first thread nothing else happens: no kernel thread, no descriptor, no TLS block.
 #include "hook/hook.h"
@@ -46,9 +46,10 @@ void real_find_all() {
   __atomic_store_n(&found, true, __ATOMIC_RELAXED);
 }
 
-namespace {
-
-[[gnu::constructor]] void initialise() {
+void library_begin() {
+  static bool begun = false;
+  if (begun) return;
+  begun = true;
   real_calls.pthread_create = (decltype(real_calls.pthread_create))real().pthread_create.get();
   real_calls.pthread_join = (decltype(real_calls.pthread_join))real().pthread_join.get();
   real_calls.pthread_exit = (decltype(real_calls.pthread_exit))real().pthread_exit.get();
@@ -61,6 +62,10 @@ namespace {
   };
   runtime_prepare();
 }
+
+namespace {
+
+[[gnu::constructor]] void initialise() { library_begin(); }
 
 // exit(3), after what the program registered with atexit. _exit has a hook of its own.
 [[gnu::destructor]] void finish() { write_stats(); }

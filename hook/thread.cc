@@ -184,6 +184,12 @@ int make_default_thread(pthread_t* thread, Result (*start)(void*), void* argumen
   return error;
 }
 
+bool threads_are_woven() {
+  if (thread_state.vfork_child) return false;
+  library_begin();
+  return runtime_start();
+}
+
 [[noreturn]] void exit_thread(void* value) {
   if (Coroutine* identity = thread_state.identity) {
     identity->result = value;
@@ -203,7 +209,7 @@ using namespace weft;
 
 WEFT_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                                void* argument) noexcept {
-  if (thread_state.vfork_child || !runtime_start()) return real().pthread_create(thread, attributes, start, argument);
+  if (!threads_are_woven()) return real().pthread_create(thread, attributes, start, argument);
   auto create = [&](void* (*run)(void*), void* given) { return real().pthread_create(thread, attributes, run, given); };
   return attributes ? make_thread(thread, attributes, start, argument, create)
                     : make_default_thread(thread, start, argument, create);
@@ -215,7 +221,7 @@ WEFT_EXPORT int pthread_setattr_default_np(const pthread_attr_t* attributes) noe
 }
 
 WEFT_EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
-  if (thread_state.vfork_child || !runtime_start()) return real().thrd_create(thread, start, argument);
+  if (!threads_are_woven()) return real().thrd_create(thread, start, argument);
   // Already a result of C11's where the real call was made.
   bool native = false;
   int result = make_default_thread(thread, start, argument, [&](thrd_start_t run, void* given) {
