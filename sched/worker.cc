@@ -580,6 +580,21 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   return self->waiter.reason();
 }
 
+namespace {
+
+// Whole slices of nothing but yields: who is waited for so may be a kernel thread, and have none of the CPUs while this goes on.
+bool only_yields(Worker* worker) {
+  if (worker->slice < kDirectSwitches) return false;
+  uint64_t parks = worker->metrics.value[(unsigned)Metric::parks], now = __builtin_ia32_rdtsc();
+  bool parked = parks != worker->parks_seen;
+  worker->parks_seen = parks;
+  if (parked || now - worker->yielded_at < kPollEvery) return false;
+  worker->yielded_at = now;
+  return true;
+}
+
+}  // namespace
+
 int yield(Coroutine* self) {
   enter(self);
   Worker* worker = self->worker;  // a load less than by the carrier
@@ -606,7 +621,13 @@ int yield(Coroutine* self) {
     settle(self->carrier, message);
   } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
              worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+    bool to_kernel = only_yields(worker);
     switch_away(self, kYield);
+    if (to_kernel) {
+      leave(self);
+      sys::call(SYS_sched_yield);
+      return 0;
+    }
   } else {
     worker->slice++;
     self->budget = turn_budget;
@@ -649,7 +670,15 @@ void give_way_by_chance(Coroutine* self) {
 void give_way(Coroutine* self) {
   if (chaos) [[unlikely]]
     return give_way_by_chance(self);
-  yield(self);
+  Worker* worker = enter(self);
+  if (worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
+      worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+    switch_away(self, kYield);
+  } else {
+    worker->slice++;
+    self->budget = turn_budget;
+  }
+  leave(self);
 }
 
 void coroutine_begins(Coroutine* self, uintptr_t message) {

@@ -42,6 +42,8 @@ struct alignas(64) Worker {
   std::atomic<int> event_fd{-1};
   Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring
   uint32_t pushes = 0;
+  uint64_t parks_seen = 0;  // when a coroutine yielded last and the slice was used up, and when that was
+  uint64_t yielded_at = 0;
   uint64_t polled_at = 0;       // time stamp of the last look at the poller while others were ready
   uint64_t ticks_seen = 0;      // monitor only: `switches` at its last look
   uint32_t ticks_stuck = 0;     // monitor only
