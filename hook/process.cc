@@ -15,6 +15,7 @@
 
 #include "hook/hook.h"
 #include "hook/module.h"
+#include "hook/process.h"
 #include "sched/log.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
@@ -106,6 +107,50 @@ auto forking(Call call) {
   return result;
 }
 
+// A process that clone makes begins where it is told to, not where a fork returns.
+struct ClonedChild {
+  int (*start)(void*);
+  void* argument;
+  long flags;
+  bool cared_for;
+
+  void begin() const {
+    if (!cared_for) return;
+    signal_window_forget();
+    if (flags & CLONE_FILES) thread_state.descriptors_apart = true;  // what it closes of weft's would be closed here
+    runtime_after_fork_child();
+  }
+  static int run(void* given) {
+    auto* child = (ClonedChild*)given;  // in the child's copy of the stack it was made from
+    child->begin();
+    int status = child->start(child->argument);
+    // libc ends this kernel thread alone; carriers would stay behind.
+    if (runtime_started() && !live_coroutines()) sys::call(SYS_exit_group, status);
+    return status;
+  }
+};
+
+// `call` makes it, and returns the result of the parent or, where it returns in the child as well, 0 there.
+template <class Call>
+long cloning(ClonedChild* child, Call call) {
+  if (woven() && program_traces()) pin_current();
+  Coroutine* self = woven();
+  SignalWindow window;
+  if (self) signal_window_open(&window, self, false);
+  real_find_all();
+  child->cared_for = runtime_before_fork();
+  long result = call();
+  int error = errno;
+  if (result == 0) {
+    child->begin();
+  } else {
+    if (child->cared_for) runtime_after_fork_parent();
+    if (self) signal_window_close(&window);
+  }
+  errno = error;
+  return result;
+}
+
 // The arguments of an execl as an array on the caller's stack. The list stands behind the terminating null afterwards.
 unsigned count_arguments(const char* first, va_list list) {
   unsigned count = 0;
@@ -148,6 +193,12 @@ void lose_deep_binding(const char* library) {
 }
 
 }  // namespace
+
+long clone_process(long flags, long (*call)(void*), void* argument) {
+  if (thread_state.vfork_child) return call(argument);
+  ClonedChild child{nullptr, nullptr, flags, false};
+  return cloning(&child, [&] { return call(argument); });
+}
 
 constinit std::atomic<bool> deep_binding_unsaid{false};
 
@@ -198,6 +249,31 @@ extern "C" pid_t weft_vfork_parent(long result) {
   thread_state.parked_woven = nullptr;
   thread_state.woven = self;
   return (pid_t)as_errno(result);
+}
+
+// Memory in common: what waits for the child as vfork does is that; anything else is a kernel thread beside its maker's.
+WEFT_EXPORT int clone(int (*start)(void*), void* stack, int flags, void* argument, ...) noexcept {
+  va_list list;
+  va_start(list, argument);
+  auto* parent_tid = va_arg(list, pid_t*);
+  void* tls = va_arg(list, void*);
+  auto* child_tid = va_arg(list, pid_t*);
+  va_end(list);
+  auto make = [&](int (*begin)(void*), void* given) {
+    return real().clone(begin, stack, flags, given, parent_tid, tls, child_tid);
+  };
+  if (thread_state.vfork_child) return make(start, argument);
+  if (!(flags & CLONE_VM)) {
+    ClonedChild child{start, argument, flags, false};
+    return (int)cloning(&child, [&] { return make(ClonedChild::run, &child); });
+  }
+  if ((flags & (CLONE_VFORK | CLONE_THREAD)) == CLONE_VFORK) {
+    weft_vfork_prepare();
+    int result = make(start, argument);
+    return weft_vfork_parent(result < 0 ? -errno : result);
+  }
+  if (woven()) pin_current();
+  return make(start, argument);
 }
 
 WEFT_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,

@@ -12,6 +12,7 @@
 
 #include "hook/futex.h"
 #include "hook/mutex.h"
+#include "hook/process.h"
 #include "hook/thread.h"
 
 namespace weft {
@@ -316,15 +317,8 @@ WEFT_EXPORT long syscall(long number, ...) noexcept {
   if (number == SYS_sched_getaffinity) c.a = subject_of_tid((pid_t)c.a).tid;
   if (number == SYS_getpriority && c.a == PRIO_PROCESS) c.b = subject_of_tid((pid_t)c.b).tid;
   if (number == SYS_ptrace || changes_kernel_state(number)) kernel_state_changes();
-  if (number == SYS_clone && clones_process(c.a)) {
-    bool cared_for = runtime_before_fork();
-    long result = native();
-    if (!cared_for) return result;
-    if (result == 0)
-      runtime_after_fork_child();
-    else
-      runtime_after_fork_parent();
-    return result;
-  }
+  if (number == SYS_clone && clones_process(c.a))
+    return clone_process(
+        c.a, [](void* call) { return (*(decltype(native)*)call)(); }, &native);
   return blocks_for_long(number) && woven() ? blocking_call(RegionKind::lasting, native) : native();
 }

@@ -117,6 +117,13 @@ const void* base_of(const void* address) {
   return dladdr(address, &info) ? info.dli_fbase : nullptr;
 }
 
+// A child of clone has its parent's number in there: what that one has found is believed.
+bool has_own_tid(const char* tcb) {
+  static bool found = false;
+  found = found || *(const int*)(tcb + glibc.tid) == (int)sys::gettid();
+  return found;
+}
+
 bool find_glibc(const char** why) {
   *why = "glibc does not have the private symbols that weft needs";
   uint32_t *size, *tid, *list, *cancelhandling, *start, *specific;
@@ -155,7 +162,7 @@ bool find_glibc(const char** why) {
   return glibc.tcb_size <= kMaxTcb && glibc.tid + 4 <= glibc.tcb_size &&
          glibc.list + sizeof(ThreadLinks) <= glibc.tcb_size && glibc.cancelhandling + 4 <= glibc.tcb_size &&
          glibc.specific_count > 0 && glibc.specific + glibc.specific_count * 8 <= glibc.tcb_size &&
-         glibc.tls_size < (1 << 20) && *(int*)(self + glibc.tid) == (int)sys::gettid();
+         glibc.tls_size < (1 << 20) && has_own_tid(self);
 }
 
 struct Harvest {
