@@ -17,6 +17,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -72,7 +73,9 @@ constexpr unsigned kEventsAtOnce = 256;
 // Events between the fetch of a descriptor into the cache, that of who waits for it, and their own.
 constexpr int kFetchAhead = 4;
 
-std::atomic<bool> have_pwait2{true};
+// How events are asked for, the best way first; a sandbox may forbid one, and may come when the program has long been running.
+enum class Way : uint8_t { pwait2, pwait, wait, poll };
+std::atomic<Way> way{Way::pwait2};
 
 // Asks for the events of this direction if that has not been done. 0, or why epoll does not take it.
 long register_locked(Descriptor* d, int fd, Direction direction, Worker* worker) {
@@ -325,26 +328,79 @@ void poller_close(Worker* worker) {
   }
 }
 
+namespace {
+
+// Epoll tells nothing any more: those that are waited for are asked, so many at a time, for a millisecond.
+long look_without_epoll(Worker* worker, epoll_event* events, int milliseconds) {
+  static std::atomic<int> next{0};
+  pollfd asked[kEventsAtOnce];
+  unsigned count_asked = 0;
+  int last = highest_known_fd(), fd = next.load(std::memory_order_relaxed);
+  for (int i = 0; i <= last && count_asked < kEventsAtOnce; i++, fd++) {
+    if (fd > last) fd = 0;
+    Descriptor* d = descriptor(fd);
+    if (!d || !d->registered.load(std::memory_order_relaxed)) continue;
+    Locked locked(d->lock);
+    if (d->poller != worker->index + 1u) continue;
+    short wanted = 0;
+    if (d->ready[(int)Direction::read].waiters.head) wanted |= POLLIN | POLLPRI | POLLRDHUP;
+    if (d->ready[(int)Direction::write].waiters.head) wanted |= POLLOUT;
+    if (!wanted) continue;
+    events[count_asked].data.u64 = event_data(d, fd);
+    asked[count_asked++] = {fd, wanted, 0};
+  }
+  next.store(fd, std::memory_order_relaxed);
+  timespec time = to_timespec(milliseconds ? 1'000'000 : 0);
+  long found = sys::call(SYS_ppoll, sys::word(asked), count_asked, sys::word(&time), 0, 0);
+  long told = 0;
+  for (unsigned i = 0; found > 0 && i < count_asked; i++) {
+    if (!asked[i].revents) continue;
+    events[told].data.u64 = events[i].data.u64;
+    events[told++].events = (uint32_t)asked[i].revents;
+  }
+  return told;
+}
+
+bool is_forbidden(long result) { return result == -ENOSYS || result == -EPERM || result == -EACCES; }
+
+// As epoll_wait(2).
+long look(Worker* worker, epoll_event* events, uint64_t deadline) {
+  int epoll_fd = worker->epoll_fd.load(std::memory_order_relaxed);
+  uint64_t now = deadline && deadline != kNever ? now_ns() : 0;
+  long left = deadline == kNever ? -1 : deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
+  if (left > 0x7fffffff) left = 0x7fffffff;
+  for (;;) {
+    Way tried = way.load(std::memory_order_relaxed);
+    long found;
+    if (tried == Way::pwait2 && deadline > now && deadline != kNever) {
+      timespec exact = to_timespec(deadline - now);
+      found = sys::call(SYS_epoll_pwait2, epoll_fd, sys::word(events), kEventsAtOnce, sys::word(&exact), 0, 0);
+    } else if (tried <= Way::pwait) {
+      tried = Way::pwait;
+      found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce, left, 0, 0);
+    } else if (tried == Way::wait) {
+      found = sys::call(SYS_epoll_wait, epoll_fd, sys::word(events), kEventsAtOnce, left);
+    } else {
+      return look_without_epoll(worker, events, (int)left);
+    }
+    if (!is_forbidden(found)) return found;
+    Way next = (Way)((int)tried + 1);
+    way.store(next, std::memory_order_relaxed);
+    static bool said;
+    if (next == Way::poll)
+      log_once(&said, Level::warn,
+               "the process may not wait on epoll any more; descriptors are looked at each millisecond");
+  }
+}
+
+}  // namespace
+
 unsigned poller_poll(Worker* worker, uint64_t deadline) {
   epoll_event events[kEventsAtOnce];
   count(worker->metrics, Metric::polls);
-  uint32_t look = worker->looks_begun.load(std::memory_order_relaxed) + 1;
-  worker->looks_begun.store(look, std::memory_order_release);
-  int epoll_fd = worker->epoll_fd.load(std::memory_order_relaxed);
-  uint64_t now = deadline && deadline != kNever ? now_ns() : 0;
-  long found = -ENOSYS;
-  if (deadline > now && deadline != kNever && have_pwait2.load(std::memory_order_relaxed)) {
-    timespec left = to_timespec(deadline - now);
-    found = sys::call(SYS_epoll_pwait2, epoll_fd, sys::word(events), kEventsAtOnce, sys::word(&left), 0, 0);
-    // Some sandboxes say EPERM to what they do not know.
-    if (found == -EPERM) found = -ENOSYS;
-    if (found == -ENOSYS) have_pwait2.store(false, std::memory_order_relaxed);
-  }
-  if (found == -ENOSYS) {
-    long left = deadline == kNever ? -1 : deadline > now ? (long)((deadline - now + 999999) / 1000000) : 0;
-    found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce,
-                      left > 0x7fffffff ? 0x7fffffff : left, 0, 0);
-  }
+  uint32_t begun = worker->looks_begun.load(std::memory_order_relaxed) + 1;
+  worker->looks_begun.store(begun, std::memory_order_release);
+  long found = look(worker, events, deadline);
   worker_awake(worker);
   unsigned woken = 0;
   for (long i = 0; i < found; i++) {
@@ -353,7 +409,7 @@ unsigned poller_poll(Worker* worker, uint64_t deadline) {
     if ((uint32_t)events[i].data.u64 != kWorkerEvent)
       woken += handle_event(worker, events[i].data.u64, events[i].events);
   }
-  worker->looks_done.store(look, std::memory_order_release);
+  worker->looks_done.store(begun, std::memory_order_release);
   return woken;
 }
 

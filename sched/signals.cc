@@ -93,7 +93,12 @@ bool queue_locked(Coroutine* target, int signal, const siginfo_t& info) {
   if (signal < kFirstQueued && (target->signals_pending.load(std::memory_order_relaxed) & bit)) return true;
   if (info.si_code == SI_TIMER && adds_to_overrun_locked(target, info)) return true;
   Queued* queued = obtain();
-  if (!queued) return false;
+  if (!queued) {
+    // The kernel sends a plain signal all the same, and loses what it would say of it.
+    if (signal >= kFirstQueued) return false;
+    target->signals_pending.fetch_or(bit);
+    return true;
+  }
   queued->info = info;
   queued->next = (Queued*)target->signal_info;
   target->signal_info = queued;
@@ -101,10 +106,10 @@ bool queue_locked(Coroutine* target, int signal, const siginfo_t& info) {
   return true;
 }
 
-// Takes the oldest queued signal of `set`, the lowest number first.
-Queued* unqueue_locked(Coroutine* self, uint64_t set) {
+// Takes the oldest queued signal of `set`, the lowest number first. False: there is none.
+bool unqueue_locked(Coroutine* self, uint64_t set, siginfo_t* info) {
   uint64_t pending = self->signals_pending.load(std::memory_order_relaxed) & set;
-  if (!pending) return nullptr;
+  if (!pending) return false;
   int signal = __builtin_ctzll(pending) + 1;
   Queued** found = nullptr;
   bool more = false;
@@ -114,20 +119,26 @@ Queued* unqueue_locked(Coroutine* self, uint64_t set) {
     found = at;
   }
   if (!more) self->signals_pending.fetch_and(~signal_bit(signal));
-  if (!found) return nullptr;
+  if (!found) {
+    *info = {};
+    info->si_signo = signal;
+    return true;
+  }
   Queued* oldest = *found;
   *found = oldest->next;
-  if (oldest->info.si_code == SI_TIMER) thread_timer_delivered(oldest->info);
-  return oldest;
+  *info = oldest->info;
+  give_back(oldest);
+  if (info->si_code == SI_TIMER) thread_timer_delivered(*info);
+  return true;
 }
 
 // What is queued goes to the kernel thread, which has it blocked still.
 void hand_over_locked(Coroutine* self, int tid) {
-  while (Queued* queued = unqueue_locked(self, kEverything)) {
-    int signal = queued->info.si_signo;
-    if (send_to_kernel(tid, signal, queued->info) == -EAGAIN) sys::call(SYS_tgkill, sys::getpid(), tid, signal);
+  siginfo_t info;
+  while (unqueue_locked(self, kEverything, &info)) {
+    int signal = info.si_signo;
+    if (send_to_kernel(tid, signal, info) == -EAGAIN) sys::call(SYS_tgkill, sys::getpid(), tid, signal);
     self->signals_handed |= signal_bit(signal);
-    give_back(queued);
   }
 }
 
@@ -235,10 +246,11 @@ int signal_post(Coroutine* target, int signal, const siginfo_t& info) {
 void signal_drop_timer(Coroutine* target, int timer) {
   HandlersWait wait;
   Locked hold(target->signal_lock);
-  uint64_t left = 0;
+  uint64_t dropped = 0, left = 0;
   for (auto** at = (Queued**)&target->signal_info; *at;) {
     Queued* queued = *at;
     if (queued->info.si_code == SI_TIMER && queued->info.si_timerid == timer) {
+      dropped |= signal_bit(queued->info.si_signo);
       *at = queued->next;
       give_back(queued);
     } else {
@@ -246,17 +258,13 @@ void signal_drop_timer(Coroutine* target, int timer) {
       at = &queued->next;
     }
   }
-  target->signals_pending.store(left);
+  target->signals_pending.fetch_and(~dropped | left);
 }
 
 int signal_take(Coroutine* self, uint64_t set, siginfo_t* info) {
   HandlersWait wait;
   Locked hold(self->signal_lock);
-  Queued* queued = unqueue_locked(self, set);
-  if (!queued) return 0;
-  *info = queued->info;
-  give_back(queued);
-  return info->si_signo;
+  return unqueue_locked(self, set, info) ? info->si_signo : 0;
 }
 
 // The mask is the caller's to set, last: handlers run there.

@@ -126,14 +126,14 @@ class Injector:
         return kept
 
     def run(self, argv, fault=None, woven=True, seconds=15, counted=False):
-        """`counted`: nothing is spoilt, the library's calls are counted."""
+        """`counted`: nothing is spoilt; the library's calls are counted, or the program's own in a native run."""
         with tempfile.TemporaryDirectory(prefix='weft-faults-') as directory:
             os.chmod(directory, 0o777)
             report, table = os.path.join(directory, 'report'), os.path.join(directory, 'stats')
             with open(table, 'w', encoding='ascii'):
                 os.chmod(table, 0o666)
             command = [self.tool, '--timeout', str(seconds), '--report', report]
-            if counted:
+            if counted and woven:
                 command += ['--within', os.path.basename(self.library)]
             if fault:
                 command += fault.arguments()

@@ -30,7 +30,11 @@ static void* take_turns(void* argument) {
 
 int main(void) {
   pthread_t threads[THREADS];
-  for (long i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, take_turns, (void*)i);
+  for (long i = 0; i < THREADS; i++) {
+    if (pthread_create(&threads[i], NULL, take_turns, (void*)i) == 0) continue;
+    printf("gave up: pthread_create()\n");
+    return 1;
+  }
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   printf("every thread has had the mutex: %d\n", all_have_had_it());
   return 0;
