@@ -123,15 +123,16 @@ WAITS_OF_THE_RUNTIME = {'202', '232', '281', '441'}
 
 
 def threads_outside_calls(pid):
-    """How many threads of a process run, or wait where the runtime's own wait; the others are in calls of the program."""
-    count = 0
+    """Those of a process that run, or wait where the runtime's own wait; the others are in calls of the program."""
+    found = set()
     with contextlib.suppress(OSError):
         for name in os.listdir(f'/proc/{pid}/task'):
             with contextlib.suppress(OSError):
                 with open(f'/proc/{pid}/task/{name}/syscall', encoding='ascii') as file:
                     word = file.read().split()[0]
-                count += word == 'running' or word in WAITS_OF_THE_RUNTIME or int(name) == pid
-    return count
+                if word == 'running' or word in WAITS_OF_THE_RUNTIME or int(name) == pid:
+                    found.add(name)
+    return found
 
 
 class Sampler(threading.Thread):
@@ -164,7 +165,8 @@ class Sampler(threading.Thread):
             values = status(pid)
             threads += values.get('Threads', 0)
             memory += values.get('VmRSS', 0) + values.get('VmPTE', 0)
-        own = threads_outside_calls(self.root) if self.calls else 0
+        # Twice, since one that is on its way into a call, or out of it, is in it.
+        own = len(threads_outside_calls(self.root) & threads_outside_calls(self.root)) if self.calls else 0
         with self.lock:
             self.own = max(self.own, own)
             self.threads = max(self.threads, threads)
