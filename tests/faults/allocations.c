@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Wants memory of every kind that a threaded program makes weft allocate: many threads, many deadlines, a poll of many
-// descriptors, queued signals. It survives each refusal, and ends with the same line.
+// descriptors, queued signals, a timer for one thread. It survives each refusal, and ends with the same line.
 #include "../programs/check.h"
 
 #include <poll.h>
@@ -71,6 +71,20 @@ static void* is_signalled(void* unused) {
   return unused;
 }
 
+static void* sets_a_timer(void* unused) {
+  struct sigevent event;
+  timer_t timer;
+  memset(&event, 0, sizeof event);
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGRTMIN;
+  event._sigev_un._tid = gettid();
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0)
+    refused("timer_create", errno);
+  else
+    CHECK(timer_delete(timer) == 0);
+  return unused;
+}
+
 static void in_thread_if_there_is_one(thread_start start) {
   pthread_t thread;
   int error = pthread_create(&thread, NULL, start, NULL);
@@ -95,6 +109,7 @@ int main(void) {
   }
   in_thread_if_there_is_one(polls);
   in_thread_if_there_is_one(is_signalled);
+  in_thread_if_there_is_one(sets_a_timer);
   pthread_mutex_lock(&mutex);
   while (waiting < made) pthread_cond_wait(&changed, &mutex);
   over = 1;
