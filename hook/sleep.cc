@@ -140,7 +140,7 @@ WEFT_EXPORT int pause(void) {
 WEFT_EXPORT int sched_yield(void) noexcept {
   Coroutine* self = woven();
   if (!self) return real().sched_yield();
-  if (signals_wanted(self)) [[unlikely]]
+  if (self->signals_pending.load(std::memory_order_relaxed)) [[unlikely]]
     deliver_signals_now();
   return yield(self);
 }
