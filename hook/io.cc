@@ -76,7 +76,6 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t room = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
     if (room == 0 || room == SIZE_MAX) return plain();
-    if (kind_of(d) == DescriptorKind::signals) return cancellable_call(RegionKind::lasting, plain);
     long result;
     if (is_socket(d)) {
       if (count == 1) {
@@ -90,6 +89,7 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
       if (result == -ENOTSOCK) continue;  // the entry has been renewed
       return result;
     }
+    if (kind_of(d) == DescriptorKind::signals) return cancellable_call(RegionKind::lasting, plain);
     if (has(d, Descriptor::kNonblocking))
       return try_read(fd, d, room, Tells::drained, [&](int number) { return raw_readv(number, vector, count); });
     result = kMakeRealCall;

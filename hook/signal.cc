@@ -12,6 +12,7 @@
 
 #include <cstring>
 
+#include "sched/alternate_stack.h"
 #include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
@@ -110,6 +111,16 @@ void before_longjmp(const __jmp_buf_tag* environment) {
   memset(&set, 0, sizeof set);
   store_set(&set, kept.mask);
   pthread_sigmask(SIG_SETMASK, &set, nullptr);
+}
+
+// The mask that a call waits with is the kernel's.
+void before_suspending() {
+  if (Coroutine* self = woven()) {
+    cancellation_point(self);
+    pin_current();
+  } else {
+    handler_waits();
+  }
 }
 
 sigset_t set_of(int signal) {
@@ -304,9 +315,8 @@ WEFT_EXPORT int sigaltstack(const stack_t* stack, stack_t* old) noexcept {
   Coroutine* self = thread_state.identity;
   if (!self || self->pinned || thread_state.vfork_child) return real().sigaltstack(stack, old);
   bool in_use = on_alternate_stack(self, __builtin_frame_address(0));
-  stack_t before = {.ss_sp = self->alternate_size ? self->alternate_stack : nullptr,
-                    .ss_flags = !self->alternate_size ? SS_DISABLE : self->alternate_flags | (in_use ? SS_ONSTACK : 0),
-                    .ss_size = self->alternate_size};
+  stack_t before = alternate_stack_seen_by_program(self);
+  if (in_use) before.ss_flags |= SS_ONSTACK;
   if (stack) {
     unsigned flags = (unsigned)stack->ss_flags & ~kAutoDisarm;
     if (in_use) return (int)as_errno(-EPERM);
@@ -322,34 +332,19 @@ WEFT_EXPORT int sigaltstack(const stack_t* stack, stack_t* old) noexcept {
 }
 
 WEFT_EXPORT int sigsuspend(const sigset_t* mask) {
-  if (Coroutine* self = woven()) {
-    cancellation_point(self);
-    pin_current();
-  } else {
-    handler_waits();
-  }
+  before_suspending();
   return real().sigsuspend(mask);
 }
 
 WEFT_EXPORT int __xpg_sigpause(int signal) {
-  if (Coroutine* self = woven()) {
-    cancellation_point(self);
-    pin_current();
-  } else {
-    handler_waits();
-  }
+  before_suspending();
   return real().__xpg_sigpause(signal);
 }
 
 // The header's sigpause is the one above; BSD's, which takes a mask, has the plain name in the library.
 WEFT_EXPORT int bsd_sigpause(int mask) asm("sigpause");
 int bsd_sigpause(int mask) {
-  if (Coroutine* self = woven()) {
-    cancellation_point(self);
-    pin_current();
-  } else {
-    handler_waits();
-  }
+  before_suspending();
   return real().sigpause(mask);
 }
 

@@ -13,6 +13,11 @@ namespace weft {
 
 namespace {
 
+// The record of a timer that signals a coroutine, else null.
+ThreadTimer* relayed(timer_t timer) { return thread_state.vfork_child ? nullptr : thread_timer_find(timer); }
+
+bool valid(const timespec& time) { return time.tv_sec >= 0 && time.tv_nsec >= 0 && time.tv_nsec < 1'000'000'000; }
+
 // A timer for a coroutine that is no kernel thread.
 int create_relayed(clockid_t clock, const struct sigevent* asked, timer_t* made) {
   if (asked->sigev_signo <= 0 || asked->sigev_signo > SIGRTMAX) return (int)as_errno(-EINVAL);
@@ -46,7 +51,7 @@ WEFT_EXPORT int timer_create(clockid_t clock, struct sigevent* event, timer_t* t
 }
 
 WEFT_EXPORT int timer_delete(timer_t timer) noexcept {
-  ThreadTimer* known = thread_state.vfork_child ? nullptr : thread_timer_find(timer);
+  ThreadTimer* known = relayed(timer);
   int result = real().timer_delete(timer);
   if (result == 0 && known) {
     thread_timer_forget(known);
@@ -56,13 +61,13 @@ WEFT_EXPORT int timer_delete(timer_t timer) noexcept {
 }
 
 WEFT_EXPORT int timer_settime(timer_t timer, int flags, const itimerspec* value, itimerspec* old) noexcept {
-  ThreadTimer* known = thread_state.vfork_child ? nullptr : thread_timer_find(timer);
-  int result = real().timer_settime(timer, flags, value, old);
-  if (result == 0 && known) thread_timer_forget(known);
-  return result;
+  ThreadTimer* known = relayed(timer);
+  // Before the call: after it, what is queued may be of the new time.
+  if (known && value && valid(value->it_value) && valid(value->it_interval)) thread_timer_forget(known);
+  return real().timer_settime(timer, flags, value, old);
 }
 
 WEFT_EXPORT int timer_getoverrun(timer_t timer) noexcept {
-  ThreadTimer* known = thread_state.vfork_child ? nullptr : thread_timer_find(timer);
+  ThreadTimer* known = relayed(timer);
   return known ? thread_timer_overrun(known) : real().timer_getoverrun(timer);
 }

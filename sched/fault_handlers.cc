@@ -6,6 +6,7 @@
 #include <cstring>
 #include <ucontext.h>
 
+#include "sched/alternate_stack.h"
 #include "sched/coroutine.h"
 #include "sched/executable_stacks.h"
 #include "sched/internal_signals.h"
@@ -45,6 +46,10 @@ uint64_t bits_of(const sigset_t& set) {
   uint64_t bits;
   memcpy(&bits, &set, sizeof bits);
   return bits;
+}
+
+void note_use(const struct sigaction& action) {
+  if (is_handler(action) && (action.sa_flags & SA_ONSTACK)) alternate_stacks_used = true;
 }
 
 constexpr int kKept = (int)SA_RESETHAND | SA_SIGINFO;  // flags of the program's that the kernel's action does not show
@@ -97,7 +102,7 @@ void entry(int signal, siginfo_t* info, void* context) {
   auto* frame = (ucontext_t*)context;
   stack_t kernels = frame->uc_stack;
   if (self->window) {
-    frame->uc_stack = stack_seen_by_program(self);
+    frame->uc_stack = alternate_stack_seen_by_program(self);
     call_handler(signal, info, context);
     frame->uc_stack = kernels;
     return;
@@ -119,7 +124,7 @@ void entry(int signal, siginfo_t* info, void* context) {
       return;
     }
   }
-  frame->uc_stack = stack_seen_by_program(self);
+  frame->uc_stack = alternate_stack_seen_by_program(self);
   // The kernel's frame has the 64 bits that it knows, and no more.
   auto* mask = (uint64_t*)&frame->uc_sigmask;
   uint64_t mask_of_carrier = *mask;
@@ -149,24 +154,18 @@ void fault_handlers_begin() {
 }
 
 int program_sigaction(int signal, const struct sigaction* wanted, struct sigaction* old) {
-  struct sigaction before;
-  if (thread_state.vfork_child || !is_covered(signal)) {
-    if (wanted && is_handler(*wanted) && (wanted->sa_flags & SA_ONSTACK)) alternate_stacks_used = true;
-    int result = real_calls.sigaction(signal, wanted, old);
-    if (result == 0 && old && is_covered(signal)) *old = seen_by_program(signal, *old);
-    return result;
+  if (wanted) note_use(*wanted);
+  if (!is_covered(signal)) return real_calls.sigaction(signal, wanted, old);
+  struct sigaction before = {}, action = {};
+  bool entered_now =
+      wanted && is_handler(*wanted) && !thread_state.vfork_child && begun.load(std::memory_order_acquire);
+  // Before through_entry() overwrites what it shows.
+  if (old) {
+    if (real_calls.sigaction(signal, nullptr, &before)) return -1;
+    before = seen_by_program(signal, before);
   }
-  // Before what it shows is overwritten.
-  if (real_calls.sigaction(signal, nullptr, &before)) return -1;
-  before = seen_by_program(signal, before);
-  if (wanted) {
-    struct sigaction action = *wanted;
-    if (is_handler(action)) {
-      if (action.sa_flags & SA_ONSTACK) alternate_stacks_used = true;
-      if (begun.load(std::memory_order_acquire)) action = through_entry(signal, action);
-    }
-    if (real_calls.sigaction(signal, &action, nullptr)) return -1;
-  }
+  if (entered_now) action = through_entry(signal, *wanted);
+  if (wanted && real_calls.sigaction(signal, entered_now ? &action : wanted, nullptr)) return -1;
   if (old) *old = before;
   return 0;
 }
@@ -181,7 +180,7 @@ void fault_handler_recheck(int signal) {
   if (!is_covered(signal) || !begun.load(std::memory_order_acquire) || thread_state.vfork_child) return;
   if (own_handler_stands(signal) || real_calls.sigaction(signal, nullptr, &action)) return;
   if (!is_handler(action) || is_entry(action)) return;
-  if (action.sa_flags & SA_ONSTACK) alternate_stacks_used = true;
+  note_use(action);
   action = through_entry(signal, action);
   real_calls.sigaction(signal, &action, nullptr);
 }

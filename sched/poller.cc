@@ -330,8 +330,8 @@ void poller_close(Worker* worker) {
 
 namespace {
 
-// Epoll tells nothing any more: those that are waited for are asked, so many at a time, for a millisecond.
-long look_without_epoll(Worker* worker, epoll_event* events, int milliseconds) {
+// Epoll tells nothing any more: the descriptors that are waited for are asked, so many at a time.
+long look_without_epoll(Worker* worker, epoll_event* events, bool waits) {
   static std::atomic<int> next{0};
   pollfd asked[kEventsAtOnce];
   unsigned count_asked = 0;
@@ -350,7 +350,7 @@ long look_without_epoll(Worker* worker, epoll_event* events, int milliseconds) {
     asked[count_asked++] = {fd, wanted, 0};
   }
   next.store(fd, std::memory_order_relaxed);
-  timespec time = to_timespec(milliseconds ? 1'000'000 : 0);
+  timespec time = to_timespec(waits ? 1'000'000 : 0);
   long found = sys::call(SYS_ppoll, sys::word(asked), count_asked, sys::word(&time), 0, 0);
   long told = 0;
   for (unsigned i = 0; found > 0 && i < count_asked; i++) {
@@ -381,7 +381,7 @@ long look(Worker* worker, epoll_event* events, uint64_t deadline) {
     } else if (tried == Way::wait) {
       found = sys::call(SYS_epoll_wait, epoll_fd, sys::word(events), kEventsAtOnce, left);
     } else {
-      return look_without_epoll(worker, events, (int)left);
+      return look_without_epoll(worker, events, left != 0);
     }
     if (!is_forbidden(found)) return found;
     Way next = (Way)((int)tried + 1);

@@ -145,8 +145,8 @@ void renew_locked(Descriptor* d);  // the same, with the entry's lock held
 // One place in a descriptor's queue.
 struct PollWait {
   WaitNode node;  // first member: a node of these queues is a PollWait
-  std::atomic<int>
-      fd;  // becomes a private duplicate or -1 if the descriptor is closed meanwhile; written under its lock
+  // A private duplicate or -1 once the descriptor has been closed; written under its lock.
+  std::atomic<int> fd;
   Direction direction;
   uint32_t seen;
 };

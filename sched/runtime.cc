@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
+#include "sched/alternate_stack.h"
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
@@ -67,14 +68,12 @@ void* carrier_main(void* argument) {
   sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-carrier"));
   void* alternate = sys::mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!sys::failed(alternate)) {
-    stack_t stack = alternate_stack(alternate, kAlternateStack);
-    sys::call(SYS_sigaltstack, sys::word(&stack), 0);
+    set_alternate_stack(alternate_stack(alternate, kAlternateStack));
     carrier->alternate_stack = alternate;
   }
   carrier_loop(carrier);
   if (!sys::failed(alternate)) {
-    stack_t none = {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
-    sys::call(SYS_sigaltstack, sys::word(&none), 0);
+    set_alternate_stack(alternate_stack(nullptr, 0));
     sys::munmap(alternate, kAlternateStack);
   }
   carriers.fetch_sub(1);

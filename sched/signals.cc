@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "sched/alternate_stack.h"
 #include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
@@ -29,7 +30,7 @@ namespace weft {
 namespace {
 
 constexpr uint64_t kEverything = ~uint64_t{0};
-constexpr uint64_t kGlibcOwn = signal_bit(32) | signal_bit(33);
+constexpr uint64_t kGlibcOwn = signal_bit(kCancelSignal) | signal_bit(kSetxidSignal);
 constexpr uint64_t kNeverBlocked = kGlibcOwn | signal_bit(SIGKILL) | signal_bit(SIGSTOP);
 constexpr uint64_t kSynchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGFPE) | signal_bit(SIGILL) |
                                   signal_bit(SIGTRAP) | signal_bit(SIGSYS) | signal_bit(SIGABRT);
@@ -152,6 +153,13 @@ void become_recipient(Coroutine* self) {
   self->signal_tid = tid;
 }
 
+// The mask is the caller's to set, last: handlers run there.
+void window_begins(Coroutine* self, SignalWindow* window) {
+  self->window = window;
+  thread_state.woven = nullptr;
+  become_recipient(self);
+}
+
 // What was handed over and is still blocked comes back, because the kernel thread goes on to run others.
 void take_back_locked(Coroutine* self) {
   uint64_t pending = 0;
@@ -267,13 +275,6 @@ int signal_take(Coroutine* self, uint64_t set, siginfo_t* info) {
   return unqueue_locked(self, set, info) ? info->si_signo : 0;
 }
 
-// The mask is the caller's to set, last: handlers run there.
-static void window_begins(Coroutine* self, SignalWindow* window) {
-  self->window = window;
-  thread_state.woven = nullptr;
-  become_recipient(self);
-}
-
 void signal_window_open(SignalWindow* window, Coroutine* self, bool in_region) {
   *window = {self, in_region, handlers_use_alternate_stacks()};
   window_begins(self, window);
@@ -296,32 +297,10 @@ void signal_handler_returns(Coroutine* self, uint64_t mask) {
     signal_mask_in_use(mask);
   }
   if (!signals_wanted(self)) return;
-  uint64_t kick = signal_bit(32);  // open again when the handler has returned
+  uint64_t kick = signal_bit(kCancelSignal);  // open again when the handler has returned
   sys::sigprocmask(SIG_BLOCK, &kick, nullptr);
   signal_kick(self);
 }
-
-stack_t alternate_stack(void* lowest, uint64_t size) {
-  if (!lowest) return {.ss_sp = nullptr, .ss_flags = SS_DISABLE, .ss_size = 0};
-  return {.ss_sp = lowest, .ss_flags = (int)kAutoDisarm, .ss_size = size};
-}
-
-stack_t alternate_stack_of_carrier(const Coroutine* self) {
-  return alternate_stack(self->carrier->alternate_stack, kAlternateStack);
-}
-
-// Whether a handler runs on it the hook of sigaltstack sees by itself.
-stack_t alternate_stack_of_program(const Coroutine* self) {
-  return alternate_stack(self->alternate_size ? self->alternate_stack : nullptr, self->alternate_size);
-}
-
-stack_t stack_seen_by_program(const Coroutine* self) {
-  stack_t stack = alternate_stack_of_program(self);
-  if (self->alternate_size) stack.ss_flags = self->alternate_flags;
-  return stack;
-}
-
-void set_alternate_stack(const stack_t& stack) { sys::call(SYS_sigaltstack, sys::word(&stack), 0); }
 
 void signal_window_close(SignalWindow* window) {
   Coroutine* self = window->self;
@@ -387,8 +366,7 @@ void deliver_signals_now() {
 
 void deliver_in_interrupted_code(void* context) {
   Coroutine* self = thread_state.identity;
-  if (!self || self != thread_state.woven) return;
-  if (inside_weft(context)) return;
+  if (!self || self != thread_state.woven || inside_weft(context)) return;
   if (cancels_asynchronously(self)) {
     uint64_t mask = carrier_signal_mask();  // the handler is not returned from
     sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
@@ -399,7 +377,7 @@ void deliver_in_interrupted_code(void* context) {
 
 void signals_pin(Coroutine* self) {
   become_recipient(self);
-  set_alternate_stack(stack_seen_by_program(self));  // its calls are the kernel's from here on
+  set_alternate_stack(alternate_stack_seen_by_program(self));  // its calls are the kernel's from here on
   sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
 

@@ -47,22 +47,6 @@ void signal_window_open_in_handler(SignalWindow* window, Coroutine* self, uint64
 void signal_handler_returns(Coroutine* self, uint64_t mask);
 // The program has changed its alternate stack meanwhile.
 void signal_window_alternate(Coroutine* self);
-// The kernel thread's alternate stack: weft's while it is a carrier, the program's in a window and when it is pinned. The kernel takes
-// it away while a handler runs on it (SS_AUTODISARM): or neither that handler nor the return from it could change it.
-stack_t alternate_stack(void* lowest, uint64_t size);
-stack_t alternate_stack_of_carrier(const Coroutine* self);
-stack_t alternate_stack_of_program(const Coroutine* self);
-stack_t stack_seen_by_program(const Coroutine* self);  // that one, with the flags the program has set
-void set_alternate_stack(const stack_t& stack);
-
-constexpr unsigned kAutoDisarm = 1u << 31;  // SS_AUTODISARM
-inline bool on_alternate_stack(const Coroutine* self, const void* at) {
-  return (uint64_t)at - (uint64_t)self->alternate_stack < self->alternate_size;
-}
-
-// Was it the runtime's own code, or code under a lock of it, that the signal interrupted?
-bool inside_weft(const void* context);
-
 // Leaves it without going back to the carrier's mask: in a fork child.
 void signal_window_forget();
 // A longjmp to a frame whose stack pointer is `sp`, or the end of the thread (null): closes the window it leaves.
@@ -73,6 +57,9 @@ void signal_window_leave(const void* sp, bool restores_mask);
 // may be before it asks.
 constexpr uint8_t kHandlerRan = 1;            // without SA_RESTART
 constexpr uint8_t kRestartingHandlerRan = 2;  // with it
+
+// Was it the runtime's own code, or code under a lock of it, that the signal interrupted?
+bool inside_weft(const void* context);
 
 // Runs what is pending and not blocked. The coroutine's own thread, outside the runtime.
 void deliver_signals_now();

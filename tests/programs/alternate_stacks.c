@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // sigaltstack: each thread's own, not inherited; what it says outside and inside of a handler; and a stack overflow that a
 // handler with SA_ONSTACK jumps out of.
-#include "check.h"
+#include "alternate.h"
 
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 
-enum { kSize = 64 << 10 };
-
-static __thread char* alternate;
 static __thread sigjmp_buf way_back;
 static __thread volatile sig_atomic_t handled;
 
@@ -19,12 +16,6 @@ static void show(const char* when) {
   CHECK(sigaltstack(NULL, &seen) == 0);
   say("%s: flags %d, mine %d, size %zu", when, seen.ss_flags, alternate && seen.ss_sp == alternate,
       seen.ss_flags & SS_DISABLE ? 0 : seen.ss_size);
-}
-
-static int on_alternate(void) {
-  char local;
-  char* volatile here = &local;
-  return alternate && here >= alternate && here < alternate + kSize;
 }
 
 static void looks(int number) {
@@ -43,19 +34,6 @@ static void install(int number, void (*handler)(int), int flags) {
   action.sa_handler = handler;
   action.sa_flags = flags;
   MUST(sigaction(number, &action, NULL) == 0);
-}
-
-static void set_stack(void) {
-  alternate = malloc(kSize);
-  stack_t stack = {.ss_sp = alternate, .ss_size = kSize};
-  CHECK(sigaltstack(&stack, NULL) == 0);
-}
-
-static void disable_stack(void) {
-  stack_t none = {.ss_flags = SS_DISABLE};
-  CHECK(sigaltstack(&none, NULL) == 0);
-  free(alternate);
-  alternate = NULL;
 }
 
 static void* has_none(void* unused) {
@@ -77,7 +55,7 @@ static void* sets_and_disables(void* unused) {
   in_thread(has_none, NULL);
   install(SIGUSR1, looks, SA_ONSTACK);
   raise(SIGUSR1);
-  for (int i = 0; i < 3; i++) usleep(1000);
+  for (int i = 0; i < 3; i++) usleep(1000);  // who waits may go on elsewhere
   show("after waits");
   raise(SIGUSR1);
   install(SIGUSR1, looks, 0);
@@ -139,7 +117,7 @@ static void* overflows(void* unused) {
     if (sigsetjmp(way_back, 1) == 0) deeper(0);
     CHECK(handled);
     show("after an overflow");
-    usleep(1000);
+    usleep(1000);  // who waits may go on elsewhere
   }
   disable_stack();
   return unused;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Handlers of what instructions raise, in a thread: the stack they run on, the mask they see and leave, calls that wait in them,
 // how they are left, and what sigaction and signal say of them.
-#include "check.h"
+#include "alternate.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -9,9 +9,6 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-enum { kSize = 64 << 10 };
-
-static __thread char* alternate;
 static __thread char* own_frame;
 static __thread sigjmp_buf way_back;
 static __thread int depth;
@@ -19,7 +16,7 @@ static int ends[2];
 static char* page;
 
 static const char* stack_of(const char* here) {
-  if (alternate && here >= alternate && here < alternate + kSize) return "the alternate stack";
+  if (on_alternate()) return "the alternate stack";
   return here < own_frame && here > own_frame - kSize ? "the thread's stack" : "another stack";
 }
 
@@ -76,7 +73,7 @@ static void waits_and_repairs(int number, siginfo_t* info, void* unused) {
   (void)number, (void)info, (void)unused;
   char byte;
   say("  read in the handler: %d", (int)read(ends[0], &byte, 1));
-  usleep(1000);
+  usleep(1000);  // a wait of another kind
   MUST(mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0);
 }
 
@@ -119,19 +116,6 @@ static void install(int number, action_handler handler, int flags) {
   MUST(sigaction(number, NULL, &seen) == 0);
   CHECK(seen.sa_sigaction == handler && (seen.sa_flags & ~0x04000000) == action.sa_flags &&
         sigismember(&seen.sa_mask, SIGTERM) == 1);
-}
-
-static void set_stack(void) {
-  alternate = malloc(kSize);
-  stack_t stack = {.ss_sp = alternate, .ss_size = kSize};
-  CHECK(sigaltstack(&stack, NULL) == 0);
-}
-
-static void disable_stack(void) {
-  stack_t none = {.ss_flags = SS_DISABLE};
-  CHECK(sigaltstack(&none, NULL) == 0);
-  free(alternate);
-  alternate = NULL;
 }
 
 static void touches_the_page(void) {
@@ -222,7 +206,7 @@ static void* in_a_thread(void* unused) {
   pthread_t writer = start_thread(writes_a_byte, NULL);
   touches_the_page();
   join_thread(writer);
-  usleep(1000);
+  usleep(1000);  // who waits may go on elsewhere
   show_stack("after it");
 
   leaves_the_mask();

@@ -133,6 +133,21 @@ static void* signals_another_from_a_thread(void* unused) {
   return unused;
 }
 
+// Each one may expire before the call that sets it has returned.
+static void* sets_it_again_and_again(void* unused) {
+  timer_t timer;
+  MUST(make(&timer, CLOCK_MONOTONIC, gettid(), 3) == 0);
+  for (int i = 0; i < 10000; i++) {
+    struct itimerspec at_once = {{0, 0}, {0, 1}};
+    MUST(timer_settime(timer, 0, &at_once, NULL) == 0);
+    while (sem_wait(&came) != 0) {
+    }
+  }
+  say("all of them came: %d", (int)handled);
+  SHOW(timer_delete(timer));
+  return unused;
+}
+
 static void* refuses(void* unused) {
   timer_t timer;
   struct sigevent event;
@@ -171,6 +186,7 @@ int main(void) {
   in_thread(signals_itself, NULL);
   while (sem_trywait(&came) == 0) {
   }
+  in_thread(sets_it_again_and_again, NULL);
   in_thread(refuses, NULL);
   signals_another(0);
   signals_another(1);

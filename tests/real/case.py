@@ -64,7 +64,10 @@ class Case:
         return good
 
     def expect_same(self, got, wanted, what):
-        return self.expect(got == wanted, f'{what}: {str(got)[:300]!r}, not {str(wanted)[:300]!r}')
+        got_text, wanted_text = str(got), str(wanted)
+        # Long ones are shown from a little before they part.
+        start = max(0, len(os.path.commonprefix([got_text, wanted_text])) - 100)
+        return self.expect(got == wanted, f'{what}: {got_text[start:start + 300]!r}, not {wanted_text[start:start + 300]!r}')
 
     def expect_load(self, figures, what, connections=None):
         """All answers right; with `connections`, so many open at once and each of them answered meanwhile."""
