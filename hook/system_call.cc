@@ -255,6 +255,10 @@ Answer thread_call(long number, const Arguments& c) {
     case SYS_fork:
     case SYS_vfork:
       return ours(_Fork());
+    case SYS_mlockall:
+      return ours(mlockall((int)c.a));
+    case SYS_munlockall:
+      return ours(munlockall());
     case SYS_prctl:
       return ours(prctl((int)c.a, c.b, c.c, c.d, c.e));
     case SYS_capset:

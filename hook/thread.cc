@@ -194,7 +194,7 @@ bool threads_are_woven() {
   if (Coroutine* identity = thread_state.identity) {
     identity->result = value;
     identity->cancel_state = PTHREAD_CANCEL_DISABLE;  // as glibc: a thread that ends is not cancelled any more
-  } else if (runtime_started() && sys::gettid() == sys::getpid()) {
+  } else if (runtime_started() && runtime_on_main()) {
     runtime_main_exits();
   }
   real().pthread_exit(value);

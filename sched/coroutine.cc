@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <setjmp.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <pthread.h>
 
 #include "sched/carrier.h"
@@ -18,6 +18,7 @@
 #include "sched/monitor.h"
 #include "sched/options.h"
 #include "sched/parking_lot.h"
+#include "sched/reserve.h"
 #include "sched/runtime.h"
 #include "sched/signals.h"
 #include "sched/stack.h"
@@ -106,10 +107,8 @@ Coroutine* new_slot_locked() {
   if (index == kMaxCoroutines) return nullptr;
   Coroutine*& chunk = chunks[index / kChunk];
   if (!chunk) {
-    void* memory = sys::mmap(nullptr, kChunk * sizeof(Coroutine), PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-    if (sys::failed(memory)) return nullptr;
-    chunk = (Coroutine*)memory;
+    chunk = (Coroutine*)reserve(kChunk * sizeof(Coroutine));
+    if (!chunk) return nullptr;
   }
   Coroutine* coroutine = &chunk[index % kChunk];
   coroutine->slot = index;
@@ -273,7 +272,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   if (creator)
     memcpy(self->name, creator->name, sizeof self->name);
   else
-    sys::call(SYS_prctl, 16 /* PR_GET_NAME */, sys::word(self->name));
+    sys::call(SYS_prctl, PR_GET_NAME, sys::word(self->name));
   uint64_t mask;
   if (attributes.signal_mask)
     mask = *attributes.signal_mask;

@@ -17,6 +17,7 @@
 #include "sched/log.h"
 #include "sched/metrics.h"
 #include "sched/poller_parts.h"
+#include "sched/reserve.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 
@@ -78,9 +79,8 @@ bool make_descriptor_table() {
   sys::call(SYS_prlimit64, 0, RLIMIT_AS, 0, sys::word(&space));
   for (uint32_t entries = kMaxDescriptors; entries >= 1024; entries /= 4) {
     if (entries > 1024 && entries * sizeof(Descriptor) > space.rlim_cur / 16) continue;
-    void* memory = sys::mmap(nullptr, entries * sizeof(Descriptor), PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-    if (sys::failed(memory)) continue;
+    void* memory = reserve(entries * sizeof(Descriptor));
+    if (!memory) continue;
     descriptor_table = (Descriptor*)memory;
     __atomic_store_n(&descriptor_count, entries, __ATOMIC_RELEASE);
     return true;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 
 #include "sched/carrier.h"
 #include "sched/chaos.h"
@@ -124,7 +125,7 @@ void end_if_alone() {
 void* monitor_main(void*) {
   thread_state.of_runtime = true;
   if (!runtime_gate()) return nullptr;
-  sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-monitor"));
+  sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-monitor"));
   uint64_t quiet_since = now_ns(), rescued = 0, surplus_counted = quiet_since;
   bool surplus = false;
   for (;;) {

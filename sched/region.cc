@@ -4,6 +4,8 @@
 // A region is a call made for real on the carrier. A brief one only says so: most end at once, and the monitor takes
 // the worker of one that does not. A lasting one hands its worker on before the call. Either way the coroutine goes on
 // afterwards without a worker, if it lost it, and queues for one at its next woven call.
+#include <sys/prctl.h>
+
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/log.h"
@@ -109,6 +111,7 @@ void pin_current() {
   release_worker(self);
   thread_state.woven = nullptr;
   if (chaos_turns) turn_guest_awaits(&self->waiter);
+  sys::call(SYS_prctl, PR_SET_NAME, sys::word(self->name));
   signals_pin(self);
 }
 

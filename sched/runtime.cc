@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "sched/alternate_stack.h"
 #include "sched/carrier.h"
@@ -42,6 +43,7 @@ enum class Phase : int { none, running, native };
 std::atomic<Phase> phase{Phase::none};
 bool disabled;
 Lock start_lock;
+long process;  // that the runtime has been started in
 
 constexpr size_t kCarrierStack = 256 << 10;
 
@@ -65,7 +67,7 @@ void* carrier_main(void* argument) {
   carrier->tid = (int)sys::gettid();
   carrier->loop.fs = __builtin_thread_pointer();
   thread_state.carrier = carrier;
-  sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-carrier"));
+  sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-carrier"));
   void* alternate = sys::mmap(nullptr, kAlternateStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (!sys::failed(alternate)) {
     set_alternate_stack(alternate_stack(alternate, kAlternateStack));
@@ -148,6 +150,7 @@ bool start_locked() {
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
   fault_handlers_begin();
+  process = sys::getpid();
   guest_signal_mask_changed();
   stats_signals_init();
   real_calls.stdio_weave();
@@ -239,6 +242,7 @@ void runtime_prepare() {
 }
 
 bool runtime_disabled() { return disabled || phase.load(std::memory_order_acquire) == Phase::native; }
+bool runtime_on_main() { return sys::gettid() == process; }
 bool runtime_started() { return phase.load(std::memory_order_acquire) == Phase::running; }
 
 bool runtime_start() {
@@ -261,6 +265,7 @@ void runtime_after_fork_parent() { modules_after_fork(); }
 
 void runtime_after_fork_child() {
   Phase before = phase.load(std::memory_order_relaxed);
+  if (const Coroutine* forking = thread_state.identity) sys::call(SYS_prctl, PR_SET_NAME, sys::word(forking->name));
   thread_state.woven = nullptr;
   thread_state.identity = nullptr;
   thread_state.carrier = nullptr;

@@ -14,6 +14,8 @@ void runtime_prepare();
 // True when threads can be woven; starts workers, mould and monitor at the first call. False: native, said once.
 bool runtime_start();
 bool runtime_started();
+// Main's kernel thread, of a runtime that has been started. That of another process in the same memory (CLONE_VM) is not.
+bool runtime_on_main();
 bool runtime_disabled();  // WEFT_DISABLE, excluded, or the machine is not as expected
 
 // Around fork, in the forking thread. The child has no coroutine and no worker: the forking one goes on as a guest. False: nothing has

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <csignal>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
 #include "sched/carrier.h"
@@ -87,7 +88,7 @@ void relay(int signal) {
 
 void* relay_main(void*) {
   thread_state.of_runtime = true;
-  sys::call(SYS_prctl, 15 /* PR_SET_NAME */, sys::word("weft-signals"));
+  sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-signals"));
   uint64_t mask = ~signal_bit(kSetxidSignal);
   sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
   tid.store((int)sys::gettid());
@@ -149,7 +150,7 @@ void relay_settle(Coroutine* self) {
 }
 
 void guest_signal_mask_changed() {
-  if (sys::gettid() != sys::getpid()) return;
+  if (!runtime_on_main()) return;
   uint64_t mask = 0;
   sys::sigprocmask(SIG_SETMASK, nullptr, &mask);
   uint64_t closed = mask & ~main_signal_mask.exchange(mask);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Slabs of stacks. A slab holds stacks of one pitch (usable bytes and guard); each new slab of a pitch is twice the last one,
-// up to a bound, so that a program with three threads reserves little and one with 100,000 needs few mappings.
+// up to a bound, so that a program with three threads reserves little and one with 100,000 needs few mappings. Where maps are locked,
+// and so filled, a slab holds one stack.
 #include "sched/stack.h"
 
 #include <atomic>
@@ -10,6 +11,7 @@
 #include "sched/large.h"
 #include "sched/lock.h"
 #include "sched/log.h"
+#include "sched/reserve.h"
 #include "sched/sys.h"
 
 namespace weft {
@@ -99,7 +101,7 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
       break;
     }
   Slabs alone = {pitch, nullptr, 0, 0, false};  // one mapping a stack, when there are too many pitches
-  uint64_t wanted = !slab ? 1 : slab->stacks ? slab->stacks * 2 : 16;
+  uint64_t wanted = !slab || maps_are_locked() ? 1 : slab->stacks ? slab->stacks * 2 : 16;
   if (!slab) slab = &alone;
   slab->pitch = pitch;
   if (slab->left < pitch && !grow_locked(*slab, wanted)) {
@@ -125,6 +127,14 @@ bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack) {
   stack->low = bottom + guard;
   stack->size = size;
   return true;
+}
+
+void stack_give_back_rest() {
+  Locked locked(lock);
+  for (Slabs& slab : slabs) {
+    if (slab.left) sys::munmap(slab.next, slab.left);
+    slab.left = slab.stacks = 0;
+  }
 }
 
 void stacks_are_executable() { executable.store(true); }

@@ -22,6 +22,8 @@ void stack_trim(char* low, uint64_t size);
 // From here on new stacks may be executed; and one that is there, with its guard. False: the kernel refuses.
 void stacks_are_executable();
 bool stack_make_executable(const char* low, uint64_t size, uint64_t guard);
+// Unmaps what has been mapped for stacks to come.
+void stack_give_back_rest();
 const char* stack_guard_method();
 void stack_reset();  // fork child
 

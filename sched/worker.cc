@@ -15,6 +15,7 @@
 #include <new>
 #include <cerrno>
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "sched/carrier.h"
 #include "sched/chaos.h"
@@ -300,6 +301,11 @@ void part_locked(Carrier* carrier) {
 
 constexpr unsigned kMaxSpares = 2;
 
+// To the kernel they are this thread's, not the process's: they get their PR_SET_PDEATHSIG when it ends.
+bool has_children() {
+  return sys::call(SYS_waitid, P_ALL, 0, 0, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD | __WALL, 0) != -ECHILD;
+}
+
 // A carrier without a worker: takes one that waits for a carrier, or sleeps until it gets one. False: it is not needed any more.
 bool await_worker(Carrier* carrier) {
   handoff_lock.lock();
@@ -308,7 +314,7 @@ bool await_worker(Carrier* carrier) {
     handoff_lock.unlock();
     return true;
   }
-  if (spare_count >= kMaxSpares) {
+  if (spare_count >= kMaxSpares && !has_children()) {
     carrier->retired = true;
     handoff_lock.unlock();
     return false;

@@ -110,25 +110,35 @@ static void* makes(void* unused) {
   return unused;
 }
 
-static void* makes_with_mask(void* unused) {
+static void* makes_beside(void* unused) {
+  for (int round = 0; round < 3; round++) {
+    make("beside its parent", looks, CLONE_VM);
+    make("with all in common", looks, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND);
+    make("another program", executes, CLONE_VM);
+  }
+  return unused;
+}
+
+static void* makes_with_mask(void* argument) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGUSR1);
   sigaddset(&set, SIGTERM);
   MUST(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
-  return makes(unused);
+  return argument ? makes_beside(NULL) : makes(NULL);
 }
 
-int main(void) {
+int main(int argc, char** argv) {
   pthread_t threads[kOthers];
+  void* beside = argc > 1 ? argv[1] : NULL;
   sem_init(&go, 0, 0);
   MUST(pipe(ends) == 0);
   for (long i = 0; i < kOthers; i++) threads[i] = start_thread(others, as_pointer(i));
   settle();
   say("-- by a thread");
-  in_thread(makes_with_mask, NULL);
+  in_thread(makes_with_mask, beside);
   say("-- by main");
-  makes(NULL);
+  beside ? makes_beside(NULL) : makes(NULL);
   for (int i = 0; i < kOthers / 2; i++) {
     sem_post(&go);
     MUST(write(ends[1], "x", 1) == 1);
