@@ -109,4 +109,13 @@ MUTATIONS = [
     Mutation('blocks that nobody needs are buried', 'sched/monitor.cc',
              '      for (int burials = busy ? 1 : kBurials; burials && coroutine_bury(); burials--) {\n      }\n', '      ;\n',
              r'programs\.burst'),
+    Mutation('a carrier with children does not end', 'sched/worker.cc', 'kMaxSpares && !has_children()) {', 'kMaxSpares) {',
+             r'programs\.parent_death'),
+    Mutation('a process beside main\'s is not main', 'sched/runtime.cc', 'return sys::gettid() == process;',
+             'return sys::gettid() == sys::getpid();', r'programs\.clone_processes_beside'),
+    Mutation('where maps are filled, a slab holds one stack', 'sched/stack.cc', '!slab || maps_are_locked() ?', '!slab ?',
+             r'programs\.locked_memory'),
+    Mutation('what a coroutine forks has its name', 'sched/runtime.cc',
+             '  if (const Coroutine* forking = thread_state.identity) sys::call(SYS_prctl, PR_SET_NAME, sys::word(forking->name));\n',
+             '', r'programs\.process_names'),
 ]
