@@ -326,18 +326,30 @@ void signal_window_forget() {
   if (self) self->window = nullptr;
 }
 
+namespace {
+
+// Going on where the stack pointer is `target`.
+bool leaves_window(const Coroutine* self, const char* target) {
+  auto on_own_stack = [self](const char* at) {
+    return at >= self->stack_low && at < self->stack_low + self->stack_size && !on_alternate_stack(self, at);
+  };
+  const char* window = (const char*)self->window;
+  // A window on an alternate stack is above everything on the coroutine's own.
+  if (on_own_stack(target)) return !on_own_stack(window) || target > window;
+  if (on_alternate_stack(self, target)) return false;
+  // A stack of the program's making (makecontext): from the frames of the handler to anywhere but these.
+  constexpr ptrdiff_t kMostOfHandler = 1 << 20;
+  const char* here = (const char*)__builtin_frame_address(0);
+  return here < window && window - here < kMostOfHandler && (target < here || target > window);
+}
+
+}  // namespace
+
 void signal_window_leave(const void* sp, bool restores_mask) {
   Coroutine* self = thread_state.identity;
   if (!self || !self->window) return;
   SignalWindow* window = self->window;
-  if (sp) {
-    const char* target = (const char*)sp;
-    // A window on an alternate stack is above everything on the coroutine's own.
-    auto on_stack = [self](const char* at) {
-      return at >= self->stack_low && at < self->stack_low + self->stack_size && !on_alternate_stack(self, at);
-    };
-    if (!on_stack(target) || (on_stack((const char*)window) && target <= (const char*)window)) return;
-  }
+  if (sp && !leaves_window(self, (const char*)sp)) return;
   if (!restores_mask) {
     uint64_t mask = 0;
     sys::sigprocmask(SIG_SETMASK, nullptr, &mask);

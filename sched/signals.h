@@ -49,7 +49,7 @@ void signal_handler_returns(Coroutine* self, uint64_t mask);
 void signal_window_alternate(Coroutine* self);
 // Leaves it without going back to the carrier's mask: in a fork child.
 void signal_window_forget();
-// A longjmp to a frame whose stack pointer is `sp`, or the end of the thread (null): closes the window it leaves.
+// A longjmp or setcontext to a frame whose stack pointer is `sp`, or the end of the thread (null): closes the window it leaves.
 // `restores_mask`: the mask is as before the window opened; else as the handler had it.
 void signal_window_leave(const void* sp, bool restores_mask);
 

@@ -118,4 +118,6 @@ MUTATIONS = [
     Mutation('what a coroutine forks has its name', 'sched/runtime.cc',
              '  if (const Coroutine* forking = thread_state.identity) sys::call(SYS_prctl, PR_SET_NAME, sys::word(forking->name));\n',
              '', r'programs\.process_names'),
+    Mutation('a context has a signal mask of its own', 'hook/context.cc', '  weft_context_saved(from);\n  set_mask(to);\n',
+             '  weft_context_saved(from);\n', r'programs\.contexts'),
 ]
