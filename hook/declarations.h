@@ -21,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/fsuid.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -51,6 +52,7 @@ int __openat64_2(int directory, const char* path, int flags);
 int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room);
 int capset(void* header, const void* data);
+int arch_prctl(int option, unsigned long value) noexcept;
 pid_t _Fork(void) noexcept;
 [[noreturn]] void __longjmp_chk(__jmp_buf_tag environment[1], int value) noexcept;
 int __xpg_sigpause(int signal);

@@ -59,6 +59,9 @@ inline long as_errno(long result) {
 extern std::atomic<bool> deep_binding_unsaid;
 void say_deep_binding();
 
+// As pthread_kill and its kin: 0 or EAGAIN; to the caller itself it is delivered at once (hook/signal.cc).
+int signal_send(Coroutine* target, int signal, const siginfo_t& info);
+
 // EPIPE: SIGPIPE for the coroutine, by its own mask (hook/signal.cc).
 void raise_sigpipe(Coroutine* self);
 

@@ -60,14 +60,6 @@ int noted(int result) {
   return result;
 }
 
-int send(Coroutine* target, int signal, const siginfo_t& info) {
-  // An ended thread that is not joined yet takes signals without effect, as in glibc.
-  if (target->ending.load(std::memory_order_acquire) & Coroutine::kFinished) return 0;
-  int error = signal_post(target, signal, info);
-  if (target == woven()) deliver_signals_now();
-  return error;
-}
-
 // Takes a signal of `set` that is there already, of this coroutine or of the process; 0: there is none.
 int take_pending(Coroutine* self, const sigset_t* set, siginfo_t* info) {
   uint64_t bits = load_set(set);
@@ -149,6 +141,14 @@ sighandler_t set_handler(int signal, sighandler_t handler, int flags) {
 }
 
 }  // namespace
+
+int signal_send(Coroutine* target, int signal, const siginfo_t& info) {
+  // An ended thread that is not joined yet takes signals without effect, as in glibc.
+  if (target->ending.load(std::memory_order_acquire) & Coroutine::kFinished) return 0;
+  int error = signal_post(target, signal, info);
+  if (target == woven()) deliver_signals_now();
+  return error;
+}
 
 void raise_sigpipe(Coroutine* self) {
   int error = errno;
@@ -232,7 +232,7 @@ WEFT_EXPORT int pthread_kill(pthread_t thread, int signal) noexcept {
   if (!target) return real().pthread_kill(thread, signal);
   if (signal == 0) return 0;
   if (!valid_signal(signal)) return EINVAL;
-  return send(target, signal, signal_info_of_sender(signal, SI_TKILL));
+  return signal_send(target, signal, signal_info_of_sender(signal, SI_TKILL));
 }
 
 WEFT_EXPORT int pthread_sigqueue(pthread_t thread, int signal, const sigval value) noexcept {
@@ -242,7 +242,7 @@ WEFT_EXPORT int pthread_sigqueue(pthread_t thread, int signal, const sigval valu
   if (!valid_signal(signal)) return EINVAL;
   siginfo_t info = signal_info_of_sender(signal, SI_QUEUE);
   info.si_value = value;
-  return send(target, signal, info);
+  return signal_send(target, signal, info);
 }
 
 WEFT_EXPORT int tgkill(pid_t process, pid_t thread, int signal) noexcept {
@@ -250,7 +250,7 @@ WEFT_EXPORT int tgkill(pid_t process, pid_t thread, int signal) noexcept {
   if (!target) return real().tgkill(process, thread, signal);
   if (signal == 0) return 0;
   if (!valid_signal(signal)) return (int)as_errno(-EINVAL);
-  return (int)as_errno(-send(target, signal, signal_info_of_sender(signal, SI_TKILL)));
+  return (int)as_errno(-signal_send(target, signal, signal_info_of_sender(signal, SI_TKILL)));
 }
 
 // The kernel takes a thread's number for its process.
@@ -264,7 +264,7 @@ WEFT_EXPORT int raise(int signal) noexcept {
   if (!self) return real().raise(signal);
   if (signal == 0) return 0;
   if (!valid_signal(signal)) return (int)as_errno(-EINVAL);
-  return (int)as_errno(-send(self, signal, signal_info_of_sender(signal, SI_TKILL)));
+  return (int)as_errno(-signal_send(self, signal, signal_info_of_sender(signal, SI_TKILL)));
 }
 
 WEFT_EXPORT int sigaction(int signal, const struct sigaction* action, struct sigaction* old) noexcept {

@@ -14,6 +14,7 @@
 #include "hook/mutex.h"
 #include "hook/process.h"
 #include "hook/thread.h"
+#include "sched/internal_signals.h"
 
 namespace weft {
 
@@ -44,6 +45,13 @@ long change_mask(const Arguments& call) {
   return 0;
 }
 
+long pending_signals(const Arguments& call) {
+  sigset_t set;
+  int result = sigpending(&set);
+  if (result == 0) memcpy(pointer(call.a), &set, 8);
+  return result;
+}
+
 long select_with_mask(const Arguments& call) {
   struct KernelMask {
     long set;
@@ -58,11 +66,32 @@ long select_with_mask(const Arguments& call) {
 // Whose children are processes; a clone that shares memory is a thread of the program's own making.
 bool clones_process(long flags) { return !(flags & CLONE_VM); }
 
-// Numbers that may change the state of the calling kernel thread and have no function that is hooked.
-bool changes_kernel_state(long number) {
+// Numbers that may change the state of the calling kernel thread, or mean it, and have no function that is hooked: libc's setuid and kin
+// are for all threads, these for the caller alone.
+bool changes_kernel_state(long number, const Arguments& call) {
   constexpr long kLandlockRestrictSelf = 446;
-  return number == SYS_seccomp || number == SYS_ioprio_set || number == SYS_sched_setattr ||
-         number == SYS_set_mempolicy || number == kLandlockRestrictSelf;
+  switch (number) {
+    case SYS_setuid:
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setgroups:
+    case SYS_add_key:
+    case SYS_request_key:
+    case SYS_keyctl:
+    case SYS_seccomp:
+    case SYS_ioprio_set:
+    case SYS_sched_setattr:
+    case SYS_set_mempolicy:
+    case kLandlockRestrictSelf:
+      return true;
+    case SYS_perf_event_open:
+      return (pid_t)call.b == 0;
+    default:
+      return false;
+  }
 }
 
 bool blocks_for_long(long number) {
@@ -228,6 +257,17 @@ Answer waiting_call(long number, const Arguments& c) {
   }
 }
 
+// As tgkill, with what the caller says of the signal.
+Answer queue_signal(const Arguments& call) {
+  Coroutine* target = call.a == sys::getpid() ? coroutine_by_tid((pid_t)call.b) : nullptr;
+  if (!target || call.c == 0) return kNotOurs;
+  if (call.c < 0 || call.c > SIGRTMAX || call.c == kCancelSignal || call.c == kSetxidSignal)
+    return ours(as_errno(-EINVAL));
+  siginfo_t info = *as<siginfo_t*>(call.d);
+  info.si_signo = (int)call.c;
+  return ours(as_errno(-signal_send(target, info.si_signo, info)));
+}
+
 Answer thread_call(long number, const Arguments& c) {
   switch (number) {
     case SYS_gettid:
@@ -236,6 +276,12 @@ Answer thread_call(long number, const Arguments& c) {
       return ours(tgkill((pid_t)c.a, (pid_t)c.b, (int)c.c));
     case SYS_tkill:
       return ours(tgkill((pid_t)sys::getpid(), (pid_t)c.a, (int)c.b));
+    case SYS_kill:
+      return ours(kill((pid_t)c.a, (int)c.b));
+    case SYS_rt_tgsigqueueinfo:
+      return queue_signal(c);
+    case SYS_rt_sigpending:
+      return ours(pending_signals(c));
     case SYS_rt_sigprocmask:
       return ours(change_mask(c));
     case SYS_rt_sigsuspend: {
@@ -261,6 +307,12 @@ Answer thread_call(long number, const Arguments& c) {
       return ours(munlockall());
     case SYS_prctl:
       return ours(prctl((int)c.a, c.b, c.c, c.d, c.e));
+    case SYS_arch_prctl:
+      return ours(arch_prctl((int)c.a, (unsigned long)c.b));
+    case SYS_ioperm:
+      return ours(ioperm((unsigned long)c.a, (unsigned long)c.b, (int)c.c));
+    case SYS_iopl:
+      return ours(iopl((int)c.a));
     case SYS_capset:
       return ours(capset(pointer(c.a), pointer(c.b)));
     case SYS_setns:
@@ -320,7 +372,7 @@ WEFT_EXPORT long syscall(long number, ...) noexcept {
   // The raw call fills in the affinity's length, the function does not.
   if (number == SYS_sched_getaffinity) c.a = subject_of_tid((pid_t)c.a).tid;
   if (number == SYS_getpriority && c.a == PRIO_PROCESS) c.b = subject_of_tid((pid_t)c.b).tid;
-  if (number == SYS_ptrace || changes_kernel_state(number)) kernel_state_changes();
+  if (number == SYS_ptrace || changes_kernel_state(number, c)) kernel_state_changes();
   if (number == SYS_clone && clones_process(c.a))
     return clone_process(
         c.a, [](void* call) { return (*(decltype(native)*)call)(); }, &native);

@@ -4,6 +4,7 @@
 // Needs root. One thread for each kind of state; all of them live at once, beside threads that changed nothing.
 #include "check.h"
 
+#include <asm/prctl.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -79,6 +80,42 @@ static void* changes_fsids(void* unused) {
   CHECK(setfsuid((uid_t)-1) == 65534);
   CHECK(setfsgid((gid_t)-1) == 65534);
   CHECK(open("only_root", O_RDONLY) == -1 && errno == EACCES);
+  return unused;
+}
+
+// The functions change all threads, the system calls the caller alone.
+static void* changes_raw_ids(void* unused) {
+  CHECK(syscall(SYS_setresgid, -1, 65534, -1) == 0);
+  CHECK(syscall(SYS_setresuid, -1, 65534, -1) == 0);
+  between();
+  CHECK(geteuid() == 65534 && getegid() == 65534);
+  CHECK(open("only_root", O_RDONLY) == -1 && errno == EACCES);
+  return unused;
+}
+
+static void* changes_raw_groups(void* unused) {
+  gid_t groups[3] = {7, 8, 9}, seen[8];
+  CHECK(syscall(SYS_setgroups, 3L, groups) == 0);
+  between();
+  CHECK(getgroups(8, seen) == 3 && seen[2] == 9);
+  return unused;
+}
+
+static void* changes_segment(void* unused) {
+  long there[2] = {11, 22}, seen = 0;
+  CHECK(syscall(SYS_arch_prctl, ARCH_SET_GS, there) == 0);
+  between();
+  __asm__ volatile("movq %%gs:8, %0" : "=r"(seen));
+  CHECK(seen == 22);
+  return unused;
+}
+
+static void* changes_session_keys(void* unused) {
+  enum { kGetId = 0, kJoinSession = 1, kSession = -3 };
+  long ring = syscall(SYS_keyctl, kJoinSession, "of a thread", 0, 0, 0);
+  int unsupported = ring == -1 && errno == ENOSYS;
+  between();
+  CHECK(unsupported || syscall(SYS_keyctl, kGetId, kSession, 0, 0, 0) == ring);
   return unused;
 }
 
@@ -185,6 +222,7 @@ static void* changes_nothing(void* unused) {
   close(fd);
   CHECK(prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0) == 50000);
   CHECK(personality(0xffffffff) == 0);
+  CHECK(geteuid() == 0 && getegid() == 0 && getgroups(0, NULL) != 3);
   CHECK(pthread_getcpuclockid(pthread_self(), &clock) == 0);
   struct timespec used;
   CHECK(clock_gettime(clock, &used) == 0);
@@ -199,6 +237,10 @@ int main(void) {
                                         changes_affinity,
                                         changes_policy,
                                         changes_fsids,
+                                        changes_raw_ids,
+                                        changes_raw_groups,
+                                        changes_segment,
+                                        changes_session_keys,
                                         changes_personality,
                                         changes_capabilities,
                                         changes_namespace,

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -81,6 +82,25 @@ static void* echo(void* argument) {
   return NULL;
 }
 
+static void sends_to_itself(void) {
+  uint64_t set = 1u << (SIGUSR1 - 1), before = 0, pending = 0;
+  siginfo_t sent, got;
+  memset(&sent, 0, sizeof sent);
+  memset(&got, 0, sizeof got);
+  sent.si_code = SI_QUEUE;
+  sent.si_value.sival_int = 4711;
+  MUST(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, &before, 8L) == 0);
+  SHOW(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGUSR1, &sent));
+  SHOW(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), 65, &sent));
+  SHOW(syscall(SYS_rt_sigpending, &pending, 8L));
+  SHOW(pending == set);
+  SHOW(syscall(SYS_rt_sigtimedwait, &set, &got, NULL, 8L));
+  say("code %d, value %d", got.si_code, got.si_value.sival_int);
+  MUST(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8L) == 0);
+  SHOW(syscall(SYS_kill, gettid(), 0));
+  SHOW(syscall(SYS_tgkill, getpid(), gettid(), 0));
+}
+
 static void* calls(void* unused) {
   int pair[2], ends[2];
   char byte;
@@ -118,6 +138,7 @@ static void* calls(void* unused) {
   CHECK(ms_since(start) >= 40);
   SHOW(syscall(SYS_sched_yield));
   SHOW(syscall(SYS_gettid) == gettid());
+  sends_to_itself();
   SHOW(syscall(SYS_getpid) == getpid());
   SHOW(syscall(-1L));
   SHOW(syscall(100000L));
