@@ -19,13 +19,11 @@ bool maps_are_locked(bool now) { return locked.exchange(now); }
 bool maps_are_locked() { return locked.load(); }
 
 void* reserve(size_t size) {
-  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (!maps_are_locked()) {
-    void* memory = sys::mmap(nullptr, size, PROT_READ | PROT_WRITE, kFlags);
-    return sys::failed(memory) ? nullptr : memory;
-  }
-  void* memory = sys::mmap(nullptr, size, PROT_NONE, kFlags);
+  bool filled = maps_are_locked();
+  void* memory = sys::mmap(nullptr, size, filled ? PROT_NONE : PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
   if (sys::failed(memory)) return nullptr;
+  if (!filled) return memory;
   sys::call(SYS_munlock, sys::word(memory), (long)size);
   if (sys::mprotect(memory, size, PROT_READ | PROT_WRITE) == 0) return memory;
   sys::munmap(memory, size);

@@ -27,6 +27,7 @@ POLLS = 'poll,ppoll,select,pselect6'
 CLIENTS, ROUNDS = 4, 2
 ANSWER_SECONDS = 5
 LOOKS = 9  # places at which a native run may show what a woven one has shown
+LOOKS_AT_CRASHES = 25
 ORDER = ('wrong', 'hang', 'error', 'right')
 
 # (calls, errors or bytes of a short transfer, places, the most important one first)
@@ -291,6 +292,10 @@ def compare(test, name, run, plan, after):
                 for first in range(1, LOOKS):
                     if wrong_with(*result, native):
                         native.append(run(replace(fault, first=first), False)[:3])
+                # Some crash by themselves, once in a while.
+                for _ in range(LOOKS_AT_CRASHES):
+                    if result[2] == 'crash' and wrong_with(*result, native):
+                        native.append(run(None, False)[:3])
                 wrong = wrong_with(*result, native)
                 test.expect(not wrong, f'{name}, {fault}: {wrong}: {result}, natively {native}')
                 better += result[0] == 'right' and any(other[0] != 'right' for other in native)

@@ -11,6 +11,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/fsuid.h>
+#include <sys/io.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 
 int capset(cap_user_header_t header, const cap_user_data_t data);
+int arch_prctl(int option, unsigned long value);
 
 static pthread_barrier_t barrier;
 
@@ -103,10 +105,20 @@ static void* changes_raw_groups(void* unused) {
 
 static void* changes_segment(void* unused) {
   long there[2] = {11, 22}, seen = 0;
-  CHECK(syscall(SYS_arch_prctl, ARCH_SET_GS, there) == 0);
+  CHECK(arch_prctl(ARCH_SET_GS, (unsigned long)there) == 0);
   between();
   __asm__ volatile("movq %%gs:8, %0" : "=r"(seen));
   CHECK(seen == 22);
+  CHECK(syscall(SYS_arch_prctl, ARCH_GET_GS, &seen) == 0 && seen == (long)there);
+  return unused;
+}
+
+// A virtual machine may refuse them, to all alike.
+static void* changes_ports(void* unused) {
+  int level = iopl(1), ports = ioperm(0x378, 1, 1);
+  between();
+  SHOW(level);
+  SHOW(ports);
   return unused;
 }
 
@@ -240,6 +252,7 @@ int main(void) {
                                         changes_raw_ids,
                                         changes_raw_groups,
                                         changes_segment,
+                                        changes_ports,
                                         changes_session_keys,
                                         changes_personality,
                                         changes_capabilities,
