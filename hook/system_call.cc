@@ -272,6 +272,9 @@ Answer thread_call(long number, const Arguments& c) {
   switch (number) {
     case SYS_gettid:
       return ours(gettid());
+    case SYS_set_tid_address:
+      // Its word is the carrier's, whose end it tells.
+      return thread_state.identity ? ours(gettid()) : kNotOurs;
     case SYS_tgkill:
       return ours(tgkill((pid_t)c.a, (pid_t)c.b, (int)c.c));
     case SYS_tkill:

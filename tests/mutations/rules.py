@@ -120,4 +120,6 @@ MUTATIONS = [
              '', r'programs\.process_names'),
     Mutation('a context has a signal mask of its own', 'hook/context.cc', '  weft_context_saved(from);\n  set_mask(to);\n',
              '  weft_context_saved(from);\n', r'programs\.contexts'),
+    Mutation('a hook that calls another means ours', 'hook/CMakeLists.txt', ' -Wl,-Bsymbolic-functions\n', '\n',
+             r'programs\.own_wrappers'),
 ]

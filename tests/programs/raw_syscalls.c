@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -138,6 +139,9 @@ static void* calls(void* unused) {
   CHECK(ms_since(start) >= 40);
   SHOW(syscall(SYS_sched_yield));
   SHOW(syscall(SYS_gettid) == gettid());
+  int* cleared_at_end = NULL;
+  SHOW(prctl(PR_GET_TID_ADDRESS, &cleared_at_end));
+  SHOW(syscall(SYS_set_tid_address, cleared_at_end) == gettid());
   sends_to_itself();
   SHOW(syscall(SYS_getpid) == getpid());
   SHOW(syscall(-1L));
