@@ -199,6 +199,9 @@ Guest* find_guest(const Waiter* waiter) {
 }
 
 void guest_at_hook() {
+  // A handler in a coroutine that has its worker still: the turn is the worker's.
+  const Coroutine* self = thread_state.identity;
+  if (self && !self->pinned && self->carrier->worker) return;
   Guest* guest = find_guest(own_waiter());
   if (!guest) return;
   await_turn(guest);
