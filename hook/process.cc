@@ -31,6 +31,7 @@ auto with_own_mask(Call call) {
   Coroutine* self = woven();
   if (!self) return call();
   SignalWindow window;
+  self->carrier->made_processes = true;
   signal_window_open(&window, self, false);
   auto result = call();
   int error = errno;
@@ -89,7 +90,10 @@ auto forking(Call call) {
   if (woven() && program_traces()) pin_current();
   Coroutine* self = woven();
   SignalWindow window;
-  if (self) signal_window_open(&window, self, false);
+  if (self) {
+    self->carrier->made_processes = true;
+    signal_window_open(&window, self, false);
+  }
   long before = sys::getpid();
   real_find_all();
   bool cared_for = runtime_before_fork();
@@ -136,7 +140,10 @@ long cloning(ClonedChild* child, Call call) {
   if (woven() && program_traces()) pin_current();
   Coroutine* self = woven();
   SignalWindow window;
-  if (self) signal_window_open(&window, self, false);
+  if (self) {
+    self->carrier->made_processes = true;
+    signal_window_open(&window, self, false);
+  }
   real_find_all();
   child->cared_for = runtime_before_fork();
   long result = call();
@@ -236,7 +243,9 @@ extern "C" void weft_vfork_prepare() {
   Coroutine* self = thread_state.woven;
   thread_state.parked_woven = self;
   thread_state.woven = nullptr;
-  if (self) sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
+  if (!self) return;
+  self->carrier->made_processes = true;
+  sys::sigprocmask(SIG_SETMASK, &self->signal_mask, nullptr);
 }
 
 extern "C" pid_t weft_vfork_parent(long result) {

@@ -302,7 +302,8 @@ void part_locked(Carrier* carrier) {
 constexpr unsigned kMaxSpares = 2;
 
 // To the kernel they are this thread's, not the process's: they get their PR_SET_PDEATHSIG when it ends.
-bool has_children() {
+bool has_children(const Carrier* carrier) {
+  if (!carrier->made_processes) return false;
   return sys::call(SYS_waitid, P_ALL, 0, 0, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD | __WALL, 0) != -ECHILD;
 }
 
@@ -314,7 +315,7 @@ bool await_worker(Carrier* carrier) {
     handoff_lock.unlock();
     return true;
   }
-  if (spare_count >= kMaxSpares && !has_children()) {
+  if (spare_count >= kMaxSpares && !has_children(carrier)) {
     carrier->retired = true;
     handoff_lock.unlock();
     return false;

@@ -79,7 +79,8 @@ struct alignas(64) Carrier {
   void* alternate_stack = nullptr;  // of its kernel thread, for the report of an overflow; null: none
   int tid = 0;
   bool retired = false;
-  bool hands_over = false;  // WEFT_CHAOS: its worker goes on with another carrier; own thread only
+  bool made_processes = false;  // a coroutine has forked on it; own thread only
+  bool hands_over = false;      // WEFT_CHAOS: its worker goes on with another carrier; own thread only
 };
 
 // Enters the runtime from a coroutine: its carrier has a worker that nobody takes until leave(). May wait for a worker.
