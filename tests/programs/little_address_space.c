@@ -13,7 +13,8 @@ static void* waits(void* argument) {
 }
 
 int main(void) {
-  struct rlimit limit = {320 << 20, 320 << 20};
+  // Half of it for stacks: an arena of malloc's takes 128 megabytes for a moment.
+  struct rlimit limit = {384 << 20, 384 << 20};
   pthread_attr_t attributes;
   pthread_t threads[24];
   MUST(pipe(ends) == 0);
