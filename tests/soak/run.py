@@ -20,9 +20,9 @@ from rig import stats  # noqa: E402
 CREATIONS = 1_000_000
 # What may be more at the end than after the warm-up. A stack or a table that grew once is none of these per round.
 MORE_MAPPINGS = 20
-# glibc keeps the stacks of kernel threads that have ended, two mappings each, of as many as there once were at a time: the longer the run,
-# the more of them have had to stand in for each other. One mapping lost at every hand-off would be fifty times as many.
-HANDOFFS_A_MAPPING = 50
+# glibc keeps the stacks of kernel threads that have ended, two mappings each, up to 40 megabytes of them. A hand-off may leave one.
+MAPPINGS_A_STACK = 2
+MOST_STACKS_KEPT = 40 * 1024 // 264
 MORE_RESIDENT_KB = 4096
 # Threads at once: the load's, a batch of 50 for each of two churns, clients' connections.
 MOST_SLOTS = 1000
@@ -46,7 +46,8 @@ def judge(text, block, workers, creations):
 
     expect(did['wrong'] == 0, f'{did["wrong"]} wrong answers')
     expect(end['descriptors'] == warm['descriptors'], f'descriptors: {warm["descriptors"]}, then {end["descriptors"]}')
-    most = warm['mappings'] + MORE_MAPPINGS + block['handoffs'] // HANDOFFS_A_MAPPING
+    kept = min(block['handoffs'], MOST_STACKS_KEPT)
+    most = warm['mappings'] + MORE_MAPPINGS + MAPPINGS_A_STACK * kept
     expect(end['mappings'] <= most, f'mappings: {warm["mappings"]}, then {end["mappings"]}, more than {most}')
     expect(end['resident_kb'] <= warm['resident_kb'] * 1.1 + MORE_RESIDENT_KB,
            f'resident: {warm["resident_kb"]} kB, then {end["resident_kb"]}')
