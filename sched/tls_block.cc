@@ -346,6 +346,13 @@ int find_module_tls(dl_phdr_info* info, size_t, void*) {
   return 1;
 }
 
+void reset_module(const Module& module) {
+  char* data = (char*)__builtin_thread_pointer() + module.offset;
+  memcpy(data, module.image, module.image_size);
+  memset(data + module.image_size, 0, module.size - module.image_size);
+}
+
+// With an argument it resets what it finds: while ld.so's list is walked, nobody unmaps an image.
 int module_found(dl_phdr_info* info, size_t, void* argument) {
   auto* tp = (char*)__builtin_thread_pointer();
   modules_adds = info->dlpi_adds + info->dlpi_subs;
@@ -364,19 +371,39 @@ int module_found(dl_phdr_info* info, size_t, void* argument) {
   Module module{data - tp, (const void*)(info->dlpi_addr + tls->p_vaddr), tls->p_filesz, tls->p_memsz};
   if (!data || data > tp || (size_t)(tp - data) > glibc.tls_size) {
     dynamic_modules = true;
-    if (data && argument) {
-      memcpy(data, module.image, module.image_size);
-      memset(data + module.image_size, 0, module.size - module.image_size);
-    }
+    if (data && argument) reset_module(module);
     return 0;
   }
-  if (module_count < kMaxModules) modules[module_count++] = module;
+  if (argument) reset_module(module);
+  if (module_count < kMaxModules)
+    modules[module_count++] = module;
+  else
+    dynamic_modules = true;  // too many to be known: they are looked for each time
   return 0;
 }
 
-int first_module(dl_phdr_info* info, size_t, void* argument) {
-  *(unsigned long long*)argument = info->dlpi_adds + info->dlpi_subs;
+void reset_known_modules() {
+  for (unsigned i = 0; i < module_count; i++) reset_module(modules[i]);
+}
+
+// Of an unchanged list there is no need to see more than the first.
+int first_module(dl_phdr_info* info, size_t, void* done) {
+  if (info->dlpi_adds + info->dlpi_subs != modules_adds || dynamic_modules) return 1;
+  reset_known_modules();
+  *(bool*)done = true;
   return 1;
+}
+
+// False: a fork has ld.so's list.
+bool reset_modules_locked() {
+  if (forks_going.load()) return false;
+  bool done = false;
+  dl_iterate_phdr(first_module, &done);
+  if (done) return true;
+  module_count = 0;
+  dynamic_modules = false;
+  dl_iterate_phdr(module_found, (void*)1);
+  return true;
 }
 
 // ---- self-test: a cast must be as good as a thread of glibc's making
@@ -445,8 +472,10 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
 }
 
 void tls_block_started(Coroutine* coroutine) {
-  if (coroutine->tls_is_stale) [[unlikely]]
-    tls_block_reset_modules(coroutine);
+  if (coroutine->tls_is_stale) [[unlikely]] {
+    Locked locked(modules_lock);
+    if (!reset_modules_locked()) reset_known_modules();
+  }
   uselocale(LC_GLOBAL_LOCALE);
   glibc.ctype_init();
   errno = 0;
@@ -502,22 +531,7 @@ void tls_block_run_destructors() {
 
 void tls_block_reset_modules(Coroutine* coroutine) {
   Locked locked(modules_lock);
-  coroutine->tls_is_stale = forks_going.load() != 0;  // as far as is known, and once more before it is used again
-  if (!coroutine->tls_is_stale) {
-    unsigned long long adds = 0;
-    dl_iterate_phdr(first_module, &adds);
-    if (adds != modules_adds || dynamic_modules) {
-      module_count = 0;
-      dynamic_modules = false;
-      dl_iterate_phdr(module_found, (void*)1);
-    }
-  }
-  auto* tp = (char*)__builtin_thread_pointer();
-  for (unsigned i = 0; i < module_count; i++) {
-    const Module& module = modules[i];
-    memcpy(tp + module.offset, module.image, module.image_size);
-    memset(tp + module.offset + module.image_size, 0, module.size - module.image_size);
-  }
+  coroutine->tls_is_stale = !reset_modules_locked();
 }
 
 void tls_block_use_kernel_tid(Coroutine* coroutine) {
