@@ -2,6 +2,7 @@
 // mlockall: what threads lock are their own stacks, made before it or after, and not much besides.
 #include "check.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -32,7 +33,7 @@ static int unlock_all(void) { return munlockall(); }
 static int lock_all_by_number(int flags) { return (int)syscall(SYS_mlockall, flags); }
 static int unlock_all_by_number(void) { return (int)syscall(SYS_munlockall); }
 
-// By so many threads with stacks of so many megabytes. An arena of malloc's counts 64 megabytes, of which little is filled.
+// By so many threads with stacks of so many megabytes.
 static void more_is_locked(const char* when, int count, long stack, long allowance, int first, int (*lock)(int),
                            int (*unlock)(void)) {
   pthread_t threads[kMost];
@@ -53,9 +54,10 @@ static void more_is_locked(const char* when, int count, long stack, long allowan
 }
 
 int main(void) {
-  more_is_locked("made after it", 3, 4, 80, 1, lock_all, unlock_all);
-  more_is_locked("made after it again", 5, 5, 80, 1, lock_all_by_number, unlock_all_by_number);
-  more_is_locked("made before it", 2, 20, 250, 0, lock_all, unlock_all);
+  MUST(mallopt(M_ARENA_MAX, 1) == 1);  // another one takes 128 megabytes for a moment
+  more_is_locked("made after it", 3, 4, 40, 1, lock_all, unlock_all);
+  more_is_locked("made after it again", 5, 5, 40, 1, lock_all_by_number, unlock_all_by_number);
+  more_is_locked("made before it", 2, 20, 180, 0, lock_all, unlock_all);
   SHOW(mlockall(0));
   SHOW(mlockall(64));
   return finish();
