@@ -25,14 +25,20 @@ namespace weft {
 
 namespace {
 
+// Before a call that makes a process: its parent is the carrier, its mask the coroutine's. Null: the caller is none.
+Coroutine* process_window_open(SignalWindow* window) {
+  Coroutine* self = woven();
+  if (!self) return nullptr;
+  self->carrier->made_processes = true;
+  signal_window_open(window, self, false);
+  return self;
+}
+
 // A call that makes a process or a new image, which inherits what is pending for the thread. errno of a call that comes back is kept.
 template <class Call>
 auto with_own_mask(Call call) {
-  Coroutine* self = woven();
-  if (!self) return call();
   SignalWindow window;
-  self->carrier->made_processes = true;
-  signal_window_open(&window, self, false);
+  if (!process_window_open(&window)) return call();
   auto result = call();
   int error = errno;
   signal_window_close(&window);
@@ -88,12 +94,8 @@ template <class Call>
 auto forking(Call call) {
   if (thread_state.vfork_child) return call();
   if (woven() && program_traces()) pin_current();
-  Coroutine* self = woven();
   SignalWindow window;
-  if (self) {
-    self->carrier->made_processes = true;
-    signal_window_open(&window, self, false);
-  }
+  Coroutine* self = process_window_open(&window);
   long before = sys::getpid();
   real_find_all();
   bool cared_for = runtime_before_fork();
@@ -138,12 +140,8 @@ struct ClonedChild {
 template <class Call>
 long cloning(ClonedChild* child, Call call) {
   if (woven() && program_traces()) pin_current();
-  Coroutine* self = woven();
   SignalWindow window;
-  if (self) {
-    self->carrier->made_processes = true;
-    signal_window_open(&window, self, false);
-  }
+  Coroutine* self = process_window_open(&window);
   real_find_all();
   child->cared_for = runtime_before_fork();
   long result = call();

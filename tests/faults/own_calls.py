@@ -87,19 +87,19 @@ def refused(run, fault):
     """The program says that pthread_create refused, and ended as it does then; or what failed was a call of its own or of glibc's."""
     if run.status > 0 and 'pthread_create(' in run.out:
         return True
-    own = f'(errno {errno.errorcode[fault.error]})' in run.out or ends_without_unwinder(run)
-    return not fault.within and own
+    own = not fault.within and f'(errno {errno.errorcode[fault.error]})' in run.out
+    return own or ends_without_unwinder(run, fault)
 
 
-def ends_without_unwinder(run):
+def ends_without_unwinder(run, fault):
     """glibc's own end of a thread that could not load libgcc_s."""
-    return 'must be installed for pthread_exit' in run.err
+    return not fault.within and 'must be installed for pthread_exit' in run.err
 
 
 def wrong_with(run, native, fault):
     if run.hung:
         return f'hangs\n{run.out[-500:]}{run.err[-12000:]}'
-    if run.status < 0 and not (not fault.within and ends_without_unwinder(run)):
+    if run.status < 0 and not ends_without_unwinder(run, fault):
         return f'dies of signal {-run.status}\n{run.err[-1000:]}'
     same = (run.status, run.out) == (native.status, native.out)
     if not same and not (fault.call in MAY_REFUSE and refused(run, fault)):
