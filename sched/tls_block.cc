@@ -352,8 +352,8 @@ void reset_module(const Module& module) {
   memset(data + module.image_size, 0, module.size - module.image_size);
 }
 
-// With an argument it resets what it finds: while ld.so's list is walked, nobody unmaps an image.
-int module_found(dl_phdr_info* info, size_t, void* argument) {
+// What is found is reset at once: while ld.so's list is walked, nobody unmaps an image.
+int module_found(dl_phdr_info* info, size_t, void*) {
   auto* tp = (char*)__builtin_thread_pointer();
   modules_adds = info->dlpi_adds + info->dlpi_subs;
   if (!info->dlpi_tls_modid) return 0;
@@ -371,10 +371,10 @@ int module_found(dl_phdr_info* info, size_t, void* argument) {
   Module module{data - tp, (const void*)(info->dlpi_addr + tls->p_vaddr), tls->p_filesz, tls->p_memsz};
   if (!data || data > tp || (size_t)(tp - data) > glibc.tls_size) {
     dynamic_modules = true;
-    if (data && argument) reset_module(module);
+    if (data) reset_module(module);
     return 0;
   }
-  if (argument) reset_module(module);
+  reset_module(module);
   if (module_count < kMaxModules)
     modules[module_count++] = module;
   else
@@ -402,7 +402,7 @@ bool reset_modules_locked() {
   if (done) return true;
   module_count = 0;
   dynamic_modules = false;
-  dl_iterate_phdr(module_found, (void*)1);
+  dl_iterate_phdr(module_found, nullptr);
   return true;
 }
 
