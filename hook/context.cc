@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "asm/ucontext.h"
-#include "sched/fault_handlers.h"
+#include "sched/handler_entry.h"
 
 using namespace weft;
 
@@ -40,7 +40,7 @@ extern "C" void weft_context_swapped(ucontext_t* from, const ucontext_t* to) {
 extern "C" void weft_context_left(const ucontext_t* to) {
   if (Coroutine* self = thread_state.identity) {
     if (self->window) signal_window_leave((const void*)to->uc_mcontext.gregs[REG_RSP], true);
-    fault_handler_left(self);
+    handler_entry_left(self);
   }
   set_mask(to);
 }

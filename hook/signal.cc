@@ -13,7 +13,7 @@
 #include <cstring>
 
 #include "sched/alternate_stack.h"
-#include "sched/fault_handlers.h"
+#include "sched/handler_entry.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
@@ -93,7 +93,7 @@ void before_longjmp(const __jmp_buf_tag* environment) {
   Coroutine* self = thread_state.identity;
   if (self && self->window) [[unlikely]]
     signal_window_leave(saved_pointer(environment, kStackPointer), environment->__mask_was_saved);
-  if (self) fault_handler_left(self);
+  if (self) handler_entry_left(self);
   KeptMask kept;
   memcpy(&kept, &environment->__saved_mask, sizeof kept);
   if (environment->__mask_was_saved || kept.stack != saved_pointer(environment, kStackPointer) ||
@@ -129,7 +129,7 @@ sighandler_t changing_action(int signal, Call call) {
   sighandler_t programs = handler_of_program(signal, (sighandler_t)kernel_action(signal).handler);
   sighandler_t before = call();
   if (before != SIG_ERR && before != SIG_HOLD) before = programs;
-  fault_handler_recheck(signal);
+  handler_entry_recheck(signal);
   return before;
 }
 

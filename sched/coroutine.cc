@@ -12,7 +12,7 @@
 
 #include "sched/carrier.h"
 #include "sched/context_switch.h"
-#include "sched/fault_handlers.h"
+#include "sched/handler_entry.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -443,7 +443,7 @@ extern "C" void weft_coroutine_main(void* argument, uintptr_t message) {
   } else {
     // Unwound, perhaps out of a blocking call.
     signal_window_leave(nullptr, true);
-    fault_handler_left(self);
+    handler_entry_left(self);
     regions_abandon();
   }
   if (thread_state.identity != self) {

@@ -11,7 +11,7 @@
 
 #include "sched/coroutine.h"
 #include "sched/executable_stacks.h"
-#include "sched/fault_handlers.h"
+#include "sched/handler_entry.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/metrics.h"

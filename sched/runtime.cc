@@ -15,8 +15,9 @@
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
+#include "sched/cpu_time_signals.h"
+#include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
-#include "sched/fault_handlers.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -149,7 +150,7 @@ bool start_locked() {
   chaos_begin(wanted);
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
-  fault_handlers_begin();
+  handler_entry_begin();
   process = sys::getpid();
   guest_signal_mask_changed();
   stats_signals_init();
@@ -222,7 +223,7 @@ int kernel_thread_create(void* (*start)(void*), void* argument, unsigned long* t
   pthread_attr_init(&attributes);
   if (!to_join) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, kCarrierStack + tls_block_size());
-  uint64_t mask = carrier_signal_mask(), before;
+  uint64_t mask = carrier_signal_mask() | cpu_time_signals_open(), before;
   sys::sigprocmask(2 /* SIG_SETMASK */, &mask, &before);
   unsigned long thread;
   int error = real_calls.pthread_create(&thread, &attributes, start, argument);

@@ -61,22 +61,14 @@ bool takes(const Coroutine* coroutine, uint64_t bit) {
          !(__atomic_load_n(&coroutine->signal_mask, __ATOMIC_SEQ_CST) & bit);
 }
 
-Coroutine* find_taker(uint64_t bit) {
-  for (uint32_t i = 0; i < coroutine_slots(); i++) {
-    Coroutine* coroutine = coroutine_at(i);
-    if (takes(coroutine, bit)) return coroutine;
-  }
-  return nullptr;
-}
-
 // Under the lock from the choice to the hand-over: a coroutine that ends meanwhile waits for what it has been chosen for.
 void relay(int signal) {
   uint64_t bit = signal_bit(signal);
   Locked hold(relay_lock);
-  Coroutine* taker = find_taker(bit);
+  Coroutine* taker = coroutine_with_open(bit);
   if (!taker) {
     withdraw_locked(bit);
-    taker = find_taker(bit);
+    taker = coroutine_with_open(bit);
     if (!taker) return;
     add_locked(bit);
   }
@@ -117,6 +109,14 @@ bool start_locked() {
 }
 
 }  // namespace
+
+Coroutine* coroutine_with_open(uint64_t bit) {
+  for (uint32_t i = 0; i < coroutine_slots(); i++) {
+    Coroutine* coroutine = coroutine_at(i);
+    if (takes(coroutine, bit)) return coroutine;
+  }
+  return nullptr;
+}
 
 void relay_also(uint64_t set) {
   HandlersWait wait;

@@ -11,7 +11,8 @@
 #include <ucontext.h>
 
 #include "sched/alternate_stack.h"
-#include "sched/fault_handlers.h"
+#include "sched/cpu_time_signals.h"
+#include "sched/handler_entry.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
@@ -123,6 +124,7 @@ bool unqueue_locked(Coroutine* self, uint64_t set, siginfo_t* info) {
   if (!found) {
     *info = {};
     info->si_signo = signal;
+    if (is_cpu_time_signal(signal)) info->si_code = SI_KERNEL;  // kept by its entry, which cannot queue
     return true;
   }
   Queued* oldest = *found;
@@ -147,7 +149,8 @@ void hand_over_locked(Coroutine* self, int tid) {
 void become_recipient(Coroutine* self) {
   int tid = self->carrier->tid;
   // A carrier has SIGSEGV and its like open: a queued one would strike under the lock.
-  if (self->signals_pending.load(std::memory_order_relaxed)) sys::sigprocmask(SIG_SETMASK, &kEverything, nullptr);
+  if (self->signals_pending.load(std::memory_order_relaxed) || cpu_time_signals_open())
+    sys::sigprocmask(SIG_SETMASK, &kEverything, nullptr);
   Locked hold(self->signal_lock);
   hand_over_locked(self, tid);
   self->signal_tid = tid;
@@ -202,7 +205,7 @@ void signal_kick(Coroutine* target) {
 
 uint64_t synchronous_signals() { return kSynchronous; }
 
-uint64_t carrier_signal_mask() { return ~(kSynchronous | kGlibcOwn); }
+uint64_t carrier_signal_mask() { return ~(kSynchronous | kGlibcOwn | cpu_time_signals_open()); }
 
 siginfo_t signal_info_of_sender(int signal, int code) {
   siginfo_t info = {};
@@ -304,7 +307,8 @@ void signal_handler_returns(Coroutine* self, uint64_t mask) {
 
 void signal_window_close(SignalWindow* window) {
   Coroutine* self = window->self;
-  uint64_t mask = carrier_signal_mask();
+  uint64_t cpu_time = cpu_time_signals_open();  // until this is a carrier again
+  uint64_t mask = carrier_signal_mask() | cpu_time;
   sys::sigprocmask(SIG_SETMASK, &mask, nullptr);
   if (window->alternate) set_alternate_stack(alternate_stack_of_carrier(self));
   {
@@ -314,6 +318,7 @@ void signal_window_close(SignalWindow* window) {
   }
   self->window = nullptr;
   thread_state.woven = self;
+  if (cpu_time) sys::sigprocmask(SIG_UNBLOCK, &cpu_time, nullptr);
 }
 
 void signal_window_alternate(Coroutine* self) {
@@ -378,6 +383,7 @@ void deliver_signals_now() {
 
 void deliver_in_interrupted_code(void* context) {
   Coroutine* self = thread_state.identity;
+  if (self && !self->signal_tid && !thread_state.vfork_child) cpu_time_signals_open_in(self->carrier, context);
   if (!self || self != thread_state.woven || inside_weft(context)) return;
   if (cancels_asynchronously(self)) {
     uint64_t mask = carrier_signal_mask();  // the handler is not returned from

@@ -27,7 +27,8 @@
 
 namespace weft {
 
-// What a carrier has in the kernel: everything but what instructions raise, and glibc's own two.
+// What a carrier has in the kernel: everything but what instructions raise, glibc's own two, and signals of CPU time
+// once the program has a handler for them.
 uint64_t carrier_signal_mask();
 uint64_t synchronous_signals();  // what instructions raise
 
@@ -94,6 +95,7 @@ void set_signal_mask(Coroutine* self, uint64_t mask);
 // unblocked.
 extern std::atomic<uint64_t> main_signal_mask;
 extern std::atomic<uint64_t> relayed_signals;
+Coroutine* coroutine_with_open(uint64_t bit);  // one that takes such a signal, or null. No lock; also from a handler
 void relay_also(uint64_t set);
 unsigned relay_threads();  // 1 if there is one
 bool relay_begin();        // makes it, if there is none. False: it cannot be made

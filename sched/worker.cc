@@ -21,6 +21,7 @@
 #include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/context_switch.h"
+#include "sched/cpu_time_signals.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -752,6 +753,7 @@ void carrier_loop(Carrier* carrier) {
     if (!carrier->worker && !await_worker(carrier)) return;
     Worker* worker = carrier->worker;
     Coroutine* next = find_next(worker);
+    cpu_time_signals_settle(carrier, next);
     prepare_resume(carrier, worker, next);
     message = switch_context(&carrier->loop, &next->context, 0);
   }

@@ -79,8 +79,10 @@ struct alignas(64) Carrier {
   void* alternate_stack = nullptr;  // of its kernel thread, for the report of an overflow; null: none
   int tid = 0;
   bool retired = false;
-  bool made_processes = false;  // a coroutine has forked on it; own thread only
-  bool hands_over = false;      // WEFT_CHAOS: its worker goes on with another carrier; own thread only
+  uint64_t cpu_time_signals = 0;    // that its kernel thread has open; see cpu_time_signals.h
+  std::atomic<uint64_t> struck{0};  // those that came between two coroutines
+  bool made_processes = false;      // a coroutine has forked on it; own thread only
+  bool hands_over = false;          // WEFT_CHAOS: its worker goes on with another carrier; own thread only
 };
 
 // Enters the runtime from a coroutine: its carrier has a worker that nobody takes until leave(). May wait for a worker.

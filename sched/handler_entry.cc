@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The entry in front of the program's handlers of faults, and the program's actions that it hides.
-#include "sched/fault_handlers.h"
+// The entry in front of handlers of the program's, and the program's actions that it hides.
+#include "sched/handler_entry.h"
 
 #include <atomic>
 #include <cstring>
@@ -8,6 +8,7 @@
 
 #include "sched/alternate_stack.h"
 #include "sched/coroutine.h"
+#include "sched/cpu_time_signals.h"
 #include "sched/executable_stacks.h"
 #include "sched/internal_signals.h"
 #include "sched/runtime.h"
@@ -31,7 +32,9 @@ constinit Entered entered[32] = {};  // by signal
 constinit std::atomic<bool> begun{false};
 constinit std::atomic<bool> alternate_stacks_used{false};
 
-bool is_covered(int signal) { return signal > 0 && signal < 32 && (synchronous_signals() & signal_bit(signal)); }
+bool is_covered(int signal) {
+  return signal > 0 && signal < 32 && ((synchronous_signals() & signal_bit(signal)) || is_cpu_time_signal(signal));
+}
 
 void entry(int signal, siginfo_t* info, void* context);
 
@@ -68,6 +71,7 @@ struct sigaction through_entry(int signal, struct sigaction action) {
   own.mask.store(bits_of(action.sa_mask), std::memory_order_relaxed);
   own.flags.store(action.sa_flags, std::memory_order_relaxed);
   own.handler.store((void*)action.sa_sigaction, std::memory_order_release);
+  if (is_cpu_time_signal(signal)) cpu_time_signal_handled(signal);
   action.sa_sigaction = entry;
   action.sa_flags = (action.sa_flags & ~kKept) | SA_SIGINFO;
   return action;
@@ -92,8 +96,26 @@ bool same_stack(const stack_t& one, const stack_t& other) {
   return one.ss_sp == other.ss_sp && one.ss_size == other.ss_size;
 }
 
+// Does it strike a carrier where the handler cannot run? Then somebody else takes it, or this one later.
+bool is_put_off(int signal, void* context) {
+  if (!is_cpu_time_signal(signal) || thread_state.vfork_child) return false;
+  Coroutine* self = thread_state.identity;
+  if (!self) {
+    if (thread_state.carrier) cpu_time_signal_strikes_loop(thread_state.carrier, signal, context);
+    return thread_state.carrier;
+  }
+  if (self->signal_tid) return false;
+  if (self->signal_mask & signal_bit(signal))
+    cpu_time_signal_passes_by(signal, context);
+  else if (thread_state.woven != self || inside_weft(context))
+    cpu_time_signal_waits(self, signal);
+  else
+    return false;
+  return true;
+}
+
 void entry(int signal, siginfo_t* info, void* context) {
-  if (executable_stack_fault(signal, info, context)) return;
+  if (executable_stack_fault(signal, info, context) || is_put_off(signal, context)) return;
   Coroutine* self = thread_state.identity;
   if (!self || self->pinned || thread_state.vfork_child) {
     call_handler(signal, info, context);
@@ -107,7 +129,7 @@ void entry(int signal, siginfo_t* info, void* context) {
     frame->uc_stack = kernels;
     return;
   }
-  if (info->si_code > 0 && (self->signal_mask & signal_bit(signal))) {
+  if (info->si_code > 0 && (self->signal_mask & signal_bit(signal) & synchronous_signals())) {
     // The kernel lets nobody hold back what an instruction raises.
     default_action(signal);
     send_again(signal, info);
@@ -148,9 +170,9 @@ void entry(int signal, siginfo_t* info, void* context) {
 
 }  // namespace
 
-void fault_handlers_begin() {
+void handler_entry_begin() {
   begun.store(true, std::memory_order_release);
-  for (int signal = 1; signal < 32; signal++) fault_handler_recheck(signal);
+  for (int signal = 1; signal < 32; signal++) handler_entry_recheck(signal);
 }
 
 int program_sigaction(int signal, const struct sigaction* wanted, struct sigaction* old) {
@@ -175,7 +197,7 @@ sighandler_t handler_of_program(int signal, sighandler_t handler) {
                                         : handler;
 }
 
-void fault_handler_recheck(int signal) {
+void handler_entry_recheck(int signal) {
   struct sigaction action;
   if (!is_covered(signal) || !begun.load(std::memory_order_acquire) || thread_state.vfork_child) return;
   if (own_handler_stands(signal) || real_calls.sigaction(signal, nullptr, &action)) return;
@@ -187,7 +209,7 @@ void fault_handler_recheck(int signal) {
 
 bool handlers_use_alternate_stacks() { return alternate_stacks_used.load(std::memory_order_relaxed); }
 
-void fault_handler_left(Coroutine* self) {
+void handler_entry_left(Coroutine* self) {
   if (!self->in_fault_handler) return;
   self->in_fault_handler = false;
   uint64_t mask = carrier_signal_mask(), before = mask;
