@@ -84,16 +84,27 @@ long wait_for_lock(int fd, int command, int at_once, void* lock) {
   return cancellable_call(RegionKind::lasting, [&] { return sys::call(SYS_fcntl, fd, command, sys::word(lock)); });
 }
 
+// Its signals go to one thread, which the kernel has to know.
+int own_by_thread(int fd, const f_owner_ex* wanted) {
+  f_owner_ex owner = *wanted;
+  owner.pid = pinned_tid(owner.pid);
+  return real().fcntl(fd, F_SETOWN_EX, &owner);
+}
+
 int fcntl_hook(int fd, int command, void* argument) {
   if (hidden(fd)) return (int)as_errno(-EBADF);
   Coroutine* self = woven();
+  auto* owner = (f_owner_ex*)argument;
+  if (command == F_SETOWN_EX && tracking() && owner && owner->type == F_OWNER_TID) return own_by_thread(fd, owner);
   if (self && (command == F_SETLKW || command == F_OFD_SETLKW)) {
     enter_call(self);
     return (int)as_errno(wait_for_lock(fd, command, command == F_SETLKW ? F_SETLK : F_OFD_SETLK, argument));
   }
   int result = real().fcntl(fd, command, argument);
   if (result < 0 || !tracking()) return result;
-  if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
+  if (command == F_GETOWN_EX) {
+    if (owner->type == F_OWNER_TID) owner->pid = tid_seen_by_program(owner->pid);
+  } else if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
     note_duplicate(fd, result);
   } else if (command == F_SETFL) {
     long status = (long)argument;

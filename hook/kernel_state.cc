@@ -36,6 +36,25 @@ Subject subject_of_tid(pid_t tid) {
   return {Subject::kernel_thread, tid};
 }
 
+pid_t pinned_tid(pid_t tid) {
+  Coroutine* coroutine = coroutine_by_tid(tid);
+  if (!coroutine) return tid;
+  if (coroutine == woven()) pin_current();
+  if (coroutine->pinned) return coroutine->carrier->tid;
+  refused_for_coroutine("a descriptor's signal");
+  return tid;
+}
+
+pid_t tid_seen_by_program(pid_t kernel_tid) {
+  for (uint32_t i = 0; i < coroutine_slots(); i++) {
+    const Coroutine* coroutine = coroutine_at(i);
+    if (coroutine->state.load(std::memory_order_relaxed) != State::free && coroutine->pinned &&
+        coroutine->carrier->tid == kernel_tid)
+      return coroutine->tid;
+  }
+  return kernel_tid;
+}
+
 void refused_for_coroutine(const char* what) {
   static bool said;
   count(Metric::fallbacks);

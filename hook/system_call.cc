@@ -94,6 +94,25 @@ bool changes_kernel_state(long number, const Arguments& call) {
   }
 }
 
+// Where the number of a thread stands, in calls without a function that is hooked; null: nowhere. The kernel knows those of kernel
+// threads alone.
+long* thread_meant(long number, Arguments* call) {
+  constexpr int kIoprioWhoProcess = 1;
+  switch (number) {
+    case SYS_sched_getaffinity:  // its function does not tell the set's length
+    case SYS_sched_getattr:
+    case SYS_sched_setattr:
+      return &call->a;
+    case SYS_ioprio_get:
+    case SYS_ioprio_set:
+      return call->a == kIoprioWhoProcess ? &call->b : nullptr;
+    case SYS_getpriority:
+      return call->a == PRIO_PROCESS ? &call->b : nullptr;
+    default:
+      return nullptr;
+  }
+}
+
 bool blocks_for_long(long number) {
   constexpr long kFutexWaitv = 449, kFutexWait = 455;
   return number == kFutexWaitv || number == kFutexWait || number == SYS_io_uring_enter || number == SYS_io_getevents ||
@@ -372,10 +391,12 @@ WEFT_EXPORT long syscall(long number, ...) noexcept {
   }
   if (number == SYS_exit && thread_state.identity) finish_current(thread_state.identity->result);
   if (number == SYS_exit_group) _exit((int)c.a);
-  // The raw call fills in the affinity's length, the function does not.
-  if (number == SYS_sched_getaffinity) c.a = subject_of_tid((pid_t)c.a).tid;
-  if (number == SYS_getpriority && c.a == PRIO_PROCESS) c.b = subject_of_tid((pid_t)c.b).tid;
-  if (number == SYS_ptrace || changes_kernel_state(number, c)) kernel_state_changes();
+  bool changes = changes_kernel_state(number, c);
+  if (number == SYS_ptrace || changes) kernel_state_changes();
+  if (long* thread = thread_meant(number, &c)) {
+    Subject subject = subject_of_tid((pid_t)*thread);
+    if (!changes || subject.kind != Subject::elsewhere) *thread = subject.tid;
+  }
   if (number == SYS_clone && clones_process(c.a))
     return clone_process(
         c.a, [](void* call) { return (*(decltype(native)*)call)(); }, &native);

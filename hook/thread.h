@@ -21,6 +21,11 @@ Subject subject_of_tid(pid_t tid);
 // is to be done.
 void kernel_state_changes();
 
+// For F_SETOWN_EX and F_GETOWN_EX: the kernel's number of the thread that a number of the program's means, which is pinned if it is the
+// caller's own; and the program's number of a kernel thread.
+pid_t pinned_tid(pid_t tid);
+pid_t tid_seen_by_program(pid_t kernel_tid);
+
 // The state named in a call about another woven coroutine cannot be given to it.
 void refused_for_coroutine(const char* what);
 

@@ -224,6 +224,58 @@ static void* traces(void* unused) {
   return unused;
 }
 
+// Its number is enough for the kernel.
+static void* changes_by_number(void* unused) {
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+  } attributes = {.size = 48};
+  enum { kProcess = 1, kBestEffort = 2 << 13 };
+  CHECK(syscall(SYS_sched_getattr, gettid(), &attributes, 48, 0) == 0);
+  CHECK(attributes.policy == SCHED_OTHER && attributes.nice == 0);
+  attributes.nice = 3;
+  CHECK(syscall(SYS_sched_setattr, gettid(), &attributes, 0) == 0);
+  CHECK(syscall(SYS_ioprio_set, kProcess, gettid(), kBestEffort | 6) == 0);
+  between();
+  attributes.nice = 0;
+  CHECK(syscall(SYS_sched_getattr, gettid(), &attributes, 48, 0) == 0);
+  CHECK(attributes.nice == 3);
+  CHECK(syscall(SYS_ioprio_get, kProcess, gettid()) == (kBestEffort | 6));
+  CHECK(syscall(SYS_ioprio_get, kProcess, 0) == (kBestEffort | 6));
+  return unused;
+}
+
+static volatile int signals_of_descriptor, signals_astray;
+static __thread int owns_descriptor;
+static void on_descriptor(int number) {
+  (void)number;
+  signals_of_descriptor += owns_descriptor;
+  signals_astray += !owns_descriptor;
+}
+
+static void* owns_a_descriptor(void* unused) {
+  int ends[2];
+  owns_descriptor = 1;
+  signal(SIGIO, on_descriptor);
+  CHECK(pipe(ends) == 0);
+  struct f_owner_ex owner = {F_OWNER_TID, gettid()}, seen = {F_OWNER_PID, 0};
+  CHECK(fcntl(ends[0], F_SETOWN_EX, &owner) == 0);
+  CHECK(fcntl(ends[0], F_GETOWN_EX, &seen) == 0);
+  CHECK(seen.type == F_OWNER_TID && seen.pid == gettid());
+  CHECK(fcntl(ends[0], F_SETFL, O_ASYNC) == 0);
+  between();
+  CHECK(write(ends[1], "x", 1) == 1);
+  while (!signals_of_descriptor) {
+  }
+  CHECK(signals_astray == 0);
+  close(ends[0]);
+  close(ends[1]);
+  return unused;
+}
+
 static void* changes_nothing(void* unused) {
   clockid_t clock;
   between();
@@ -261,6 +313,8 @@ int main(void) {
                                         changes_prctl,
                                         changes_signal_stack,
                                         traces,
+                                        changes_by_number,
+                                        owns_a_descriptor,
                                         changes_nothing,
                                         changes_nothing,
                                         changes_nothing};
