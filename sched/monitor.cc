@@ -50,7 +50,8 @@ const int* main_tid;                 // in main's TCB: the kernel clears it when
 
 bool others_ready(Worker* worker, uint64_t now) {
   if (worker->length.load(std::memory_order_relaxed) || worker->inbox.load(std::memory_order_relaxed) ||
-      __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) || worker->timers.earliest() <= now)
+      worker->returned.load(std::memory_order_relaxed) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) ||
+      worker->timers.earliest() <= now)
     return true;
   pollfd events{worker->epoll_fd, POLLIN, 0};
   timespec none{};

@@ -8,7 +8,7 @@
 // Races, and who must win:
 //   wake against park          the word of Waiter: the later of the two makes the coroutine ready
 //   push into an inbox against a worker going to sleep   the sleeper stores `sleeping`, then looks into the inbox; the pusher pushes, then
-//                              looks at `sleeping`; both sequentially consistent, so at least one sees the other
+//                              looks at `sleeping`; both sequentially consistent, so at least one sees the other; `returned` likewise
 //   monitor against carrier    `inside` and `taken`, see worker.h
 #include "sched/worker.h"
 
@@ -51,7 +51,8 @@ unsigned spare_count;
 WEFT_LARGE Worker* orphans[kMaxWorkers];
 std::atomic<unsigned> orphan_count;  // read without it too
 
-constexpr uint32_t kManyReady = 256;  // what fewer touch stays in the caches
+constexpr uint64_t kTurnsBetween = 8;  // of others, for each that goes first because it is back from the kernel
+constexpr uint32_t kManyReady = 256;   // what fewer touch stays in the caches
 
 // A hint for fetch_ahead(), never the truth: the coroutine may have been queued elsewhere since, but it does not go away. In units of
 // a coroutine's alignment; 0: none.
@@ -124,17 +125,19 @@ bool kick(Worker* worker) {
   return true;
 }
 
-void push_inbox(Worker* worker, Coroutine* coroutine) {
-  Coroutine* newest = worker->inbox.load(std::memory_order_relaxed);
+// One of the two stacks for coroutines from elsewhere.
+void put_on(std::atomic<Coroutine*>* stack, Worker* worker, Coroutine* coroutine) {
+  Coroutine* newest = stack->load(std::memory_order_relaxed);
   do coroutine->next = newest;
-  while (!worker->inbox.compare_exchange_weak(newest, coroutine));
+  while (!stack->compare_exchange_weak(newest, coroutine));
   kick(worker);
 }
+void push_inbox(Worker* worker, Coroutine* coroutine) { put_on(&worker->inbox, worker, coroutine); }
 
-// Takes everything others put in, oldest first.
-void drain_inbox(Worker* worker) {
-  if (!worker->inbox.load(std::memory_order_relaxed)) return;
-  Coroutine* newest = worker->inbox.exchange(nullptr, std::memory_order_acquire);
+// All of it, oldest first.
+Coroutine* taken_off(std::atomic<Coroutine*>* stack) {
+  if (!stack->load(std::memory_order_relaxed)) return nullptr;
+  Coroutine* newest = stack->exchange(nullptr, std::memory_order_acquire);
   Coroutine* oldest = nullptr;
   while (newest) {
     Coroutine* next = newest->next;
@@ -142,9 +145,33 @@ void drain_inbox(Worker* worker) {
     oldest = newest;
     newest = next;
   }
-  while (oldest) {
+  return oldest;
+}
+
+void drain_inbox(Worker* worker) {
+  for (Coroutine* oldest = taken_off(&worker->inbox); oldest;) {
     Coroutine* next = oldest->next;
     push_tail(worker, oldest);
+    oldest = next;
+  }
+}
+
+bool may_go_first(const Worker* worker) {
+  return worker->switches.load(std::memory_order_relaxed) - worker->went_first.load(std::memory_order_relaxed) >=
+         kTurnsBetween;
+}
+
+// What one had begun when it lost the worker others may wait for, each with a turn of its own: the log of a database that is on
+// the disk now. So it goes first, as the kernel has it for those that have slept; but no more than a share of the turns is theirs.
+void drain_returned(Worker* worker) {
+  for (Coroutine* oldest = taken_off(&worker->returned); oldest;) {
+    Coroutine* next = oldest->next;
+    if (may_go_first(worker)) {
+      worker->went_first.store(worker->switches.load(std::memory_order_relaxed), std::memory_order_relaxed);
+      push_head(worker, oldest);
+    } else {
+      push_tail(worker, oldest);
+    }
     oldest = next;
   }
 }
@@ -212,7 +239,7 @@ uintptr_t message_of(Coroutine* left, Departure how) { return (uintptr_t)left | 
       coroutine_gone(left);
       break;
     case kRejoin:
-      make_ready(left);
+      make_ready_again(left);
       break;
   }
 }
@@ -343,7 +370,7 @@ void sleep_in_poller(Worker* worker) {
   idle_workers.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
-  if (!worker->inbox.load()) poller_poll(worker, worker->timers.earliest());
+  if (!worker->inbox.load() && !worker->returned.load()) poller_poll(worker, worker->timers.earliest());
   worker_awake(worker);
   monitor_worker_woke();
 }
@@ -424,6 +451,7 @@ Coroutine* find_next(Worker* worker) {
   for (;;) {
     drain_inbox(worker);
     fire_timers(worker);
+    drain_returned(worker);
     if (worker->thief.load(std::memory_order_relaxed)) donate(worker);
     if (Coroutine* next = pop(worker)) {
       worker->slice = 0;
@@ -468,6 +496,20 @@ bool donate(Worker* worker) {
   return true;
 }
 
+namespace {
+
+Worker* worker_for(const Coroutine* coroutine) {
+  Worker* target = coroutine->worker;
+  if (target && !has_carrier(target)) target = nullptr;
+  if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
+    if (Worker* idle = sleeping_worker()) target = idle;
+    if (!target) target = least_loaded_worker();
+  }
+  return target;
+}
+
+}  // namespace
+
 void make_ready(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
   if (chaos) [[unlikely]]
@@ -488,13 +530,16 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  Worker* target = coroutine->worker;
-  if (target && !has_carrier(target)) target = nullptr;
-  if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
-    if (Worker* idle = sleeping_worker()) target = idle;
-    if (!target) target = least_loaded_worker();
-  }
-  push_inbox(target, coroutine);
+  push_inbox(worker_for(coroutine), coroutine);
+}
+
+void make_ready_again(Coroutine* coroutine) {
+  if (chaos) [[unlikely]]
+    return make_ready(coroutine);
+  coroutine->state.store(State::ready, std::memory_order_relaxed);
+  Worker* target = worker_for(coroutine);
+  put_on(&target->returned, target, coroutine);
+  if (may_go_first(target)) target->preempt.store(1, std::memory_order_relaxed);
 }
 
 void start_coroutine(Coroutine* coroutine) {
@@ -628,7 +673,8 @@ int yield(Coroutine* self) {
     uintptr_t message = switch_context(&self->context, &next->context, 0);
     settle(self->carrier, message);
   } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
-             worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+             worker->returned.load(std::memory_order_relaxed) || worker->slice >= kDirectSwitches ||
+             worker->preempt.load(std::memory_order_relaxed)) {
     bool to_kernel = only_yields(worker);
     switch_away(self, kYield);
     if (to_kernel) {
@@ -678,9 +724,12 @@ void give_way_by_chance(Coroutine* self) {
 void give_way(Coroutine* self) {
   if (chaos) [[unlikely]]
     return give_way_by_chance(self);
+  const bool waits = self->carrier->taken.load(std::memory_order_relaxed);
   Worker* worker = enter(self);
-  if (worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
-      worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+  // Who has lost the worker has waited for one now, and that was the others' turn.
+  if (!waits && (worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
+                 worker->returned.load(std::memory_order_relaxed) || worker->slice >= kDirectSwitches ||
+                 worker->preempt.load(std::memory_order_relaxed))) {
     switch_away(self, kYield);
   } else {
     worker->slice++;
@@ -773,8 +822,10 @@ void workers_reset() {
     worker.event_fd = -1;
     worker.length.store(0);
     worker.switches.store(0);
+    worker.went_first.store(0);
     worker.metrics = {};
     worker.inbox.store(nullptr);
+    worker.returned.store(nullptr);
     worker.sleeping.store(0);
     worker.thief.store(0);
     worker.kick_owed.store(0);

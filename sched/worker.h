@@ -52,18 +52,20 @@ struct alignas(64) Worker {
   // carrier writes, all read
   std::atomic<uint32_t> length{0};
   std::atomic<uint64_t> switches{0};
+  std::atomic<uint64_t> went_first{0};   // `switches` when one that had returned went first
   std::atomic<uint32_t> looks_begun{0};  // into its epoll
   std::atomic<uint32_t> looks_done{0};   // number of the last one whose events have all been acted on
   Metrics metrics;
 
   // all
   alignas(64) std::atomic<Coroutine*> inbox{nullptr};  // newest first
-  std::atomic<uint32_t> sleeping{0};                   // blocked in its poller: an eventfd write wakes it
-  std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
-  std::atomic<uint32_t> kick_owed{0};                  // by the monitor, for one who does not have the eventfd
-  std::atomic<uint32_t> preempt{0};                    // set by the monitor: the running coroutine has had its time
-  std::atomic<uint32_t> shares{0};  // monitor writes: who is made ready here goes to a sleeping worker
-  Carrier* carrier = nullptr;       // guarded by handoff_lock
+  std::atomic<Coroutine*> returned{nullptr};  // back from the kernel, where they had lost the worker; newest first
+  std::atomic<uint32_t> sleeping{0};          // blocked in its poller: an eventfd write wakes it
+  std::atomic<uint32_t> thief{0};             // index + 1 of a worker that wants work
+  std::atomic<uint32_t> kick_owed{0};         // by the monitor, for one who does not have the eventfd
+  std::atomic<uint32_t> preempt{0};           // the running coroutine has had its time, or another goes before it
+  std::atomic<uint32_t> shares{0};            // monitor writes: who is made ready here goes to a sleeping worker
+  Carrier* carrier = nullptr;                 // guarded by handoff_lock
   TimerHeap timers;
 };
 
@@ -103,6 +105,8 @@ inline void leave(Coroutine* self) { self->carrier->inside.store(0, std::memory_
 
 // Makes a coroutine run soon. Any thread.
 void make_ready(Coroutine* coroutine);
+// The same for one that has lost its worker in a call and wants one again.
+void make_ready_again(Coroutine* coroutine);
 
 // Waits until `waiter.word` has a reason. `ticket` is that of begin(). The coroutine form is called inside (after enter) and
 // returns inside; the guest form blocks the kernel thread.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who runs first of those that one look into the poller makes ready. One worker, so that there is one order.
+// Who runs first of those that are ready together. One worker, so that there is one order.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <string>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include "sched/coroutine.h"
 #include "sched/poller.h"
 #include "sched/sys.h"
+#include "sched/thread_state.h"
 #include "sched/worker.h"
 #include "tests/sched/runtime_environment.h"
 
@@ -70,6 +72,59 @@ TEST(Order, WhosePeerHasGoneGoesFirst) {
     }
   }
   EXPECT_EQ(order, "cabd");
+}
+
+// Leaves its worker for a call, and is back while others are ready.
+struct Returning {
+  std::string order;
+  std::atomic<bool> away{false}, may_return{false};
+  unsigned long others[3];
+
+  static void* calls(void* argument) {
+    auto* self = (Returning*)argument;
+    region_enter(RegionKind::lasting);
+    self->away.store(true);
+    while (!self->may_return.load()) sys::call(SYS_sched_yield);
+    region_leave();
+    enter(woven());
+    leave(woven());
+    self->order += 'r';
+    return nullptr;
+  }
+  // Keeps the worker until the other wants it: inside the runtime the monitor does not take it.
+  static void* stays(void* argument) {
+    auto* self = (Returning*)argument;
+    auto add = [](void* all) -> void* {
+      auto& order = ((Returning*)all)->order;
+      order += (char)('a' + order.size());
+      return nullptr;
+    };
+    for (unsigned long& other : self->others) EXPECT_EQ(spawn(&other, add, argument, SpawnAttributes{}), 0);
+    Coroutine* coroutine = woven();
+    Worker* worker = enter(coroutine);
+    self->may_return.store(true);
+    while (!worker->returned.load() || !worker->preempt.load()) sys::call(SYS_sched_yield);
+    leave(coroutine);
+    return nullptr;
+  }
+};
+
+TEST(Order, WhoIsBackFromACallGoesFirst) {
+  auto nothing = [](void*) -> void* { return nullptr; };
+  // Its share of the turns has to be there.
+  for (int i = 0; i < 10; i++) {
+    unsigned long thread;
+    ASSERT_EQ(spawn(&thread, nothing, nullptr, SpawnAttributes{}), 0);
+    ASSERT_EQ(join(coroutine_of(thread), nullptr, kNever), 0);
+  }
+  Returning all;
+  unsigned long caller, stayer;
+  ASSERT_EQ(spawn(&caller, Returning::calls, &all, SpawnAttributes{}), 0);
+  while (!all.away.load()) sys::call(SYS_sched_yield);
+  ASSERT_EQ(spawn(&stayer, Returning::stays, &all, SpawnAttributes{}), 0);
+  for (unsigned long thread : {stayer, caller}) ASSERT_EQ(join(coroutine_of(thread), nullptr, kNever), 0);
+  for (unsigned long thread : all.others) ASSERT_EQ(join(coroutine_of(thread), nullptr, kNever), 0);
+  EXPECT_EQ(all.order, "rbcd");
 }
 
 }  // namespace
