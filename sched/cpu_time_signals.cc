@@ -54,10 +54,7 @@ void cpu_time_signal_handled(int signal) {
   uint64_t bit = signal_bit(signal);
   if (open.fetch_or(bit) & bit) return;
   // Who computes on does not come to its carrier's loop.
-  for (unsigned i = 0; i < worker_count(); i++) {
-    Carrier* carrier = __atomic_load_n(&worker_at(i)->carrier, __ATOMIC_RELAXED);
-    if (carrier && carrier->tid) kick_carrier(carrier->tid);
-  }
+  for (uint32_t i = 0; i < coroutine_slots(); i++) signal_kick(coroutine_at(i));
 }
 
 void cpu_time_signal_waits(Coroutine* self, int signal) { self->signals_pending.fetch_or(signal_bit(signal)); }
