@@ -28,7 +28,13 @@ namespace {
 struct alignas(64) Bucket {
   Lock lock;
   std::atomic<uint32_t> waiters{0};  // in the queue or about to be; written under lock
-  WaitQueue queue;                   // guarded by lock
+  WaitQueue queue;                   // guarded by lock, as is what follows
+  uint64_t arrivals = 0;             // numbers of its nodes, which are in the queue in their order
+
+  void push(WaitNode* node) {
+    node->number = ++arrivals;
+    queue.push(node);
+  }
 };
 
 constexpr unsigned kBucketBits = 12;
@@ -174,7 +180,7 @@ Parked park(const ParkRequest& request) {
   bucket.waiters.fetch_add(1);  // before the validation; pairs with the waker's barrier before has_waiters()
   bool waits = !request.validate || request.validate(request.argument);
   if (waits)
-    bucket.queue.push(&node);
+    bucket.push(&node);
   else
     bucket.waiters.fetch_sub(1, std::memory_order_relaxed);
   bucket.lock.unlock();
@@ -204,20 +210,21 @@ unsigned unpark(uint64_t key, unsigned limit, uint32_t tags) {
     uint64_t ticket;
   } picked[kPickAtOnce];
   unsigned woken = 0;
-  unsigned candidates = ~0u;  // of those there at the beginning: a woken one that parks again is not picked twice
+  uint64_t last = 0;  // of those there at the beginning: a woken one that parks again is not picked twice
+  bool more = true;
   guard();
-  while (woken < limit && candidates) {
+  while (woken < limit && more) {
     unsigned wanted = limit - woken < kPickAtOnce ? limit - woken : kPickAtOnce;
-    if (candidates < wanted) wanted = candidates;
-    unsigned found = 0, coroutines = 0, left = 0;
+    unsigned found = 0, coroutines = 0;
+    more = false;
     bucket.lock.lock();
-    for (WaitNode *node = bucket.queue.head, *next; node; node = next) {
+    if (!last) last = bucket.arrivals;
+    for (WaitNode *node = bucket.queue.head, *next; node && node->number <= last; node = next) {
       next = node->next;
       if (!matches(node, key, tags)) continue;
       if (found == wanted) {
-        left++;
-        if (limit == 1) break;  // one at a time: how many remain need not be known
-        continue;
+        more = true;
+        break;
       }
       found++;
       Waiter* waiter = node->waiter;
@@ -230,10 +237,6 @@ unsigned unpark(uint64_t key, unsigned limit, uint32_t tags) {
     }
     bucket.lock.unlock();
     for (unsigned i = 0; i < coroutines; i++) woken += wake(picked[i].waiter, picked[i].ticket, Wake::unparked);
-    if (limit == 1)
-      candidates = left ? ~0u : 0;
-    else
-      candidates = candidates == ~0u || left < candidates - found ? left : candidates - found;
   }
   unguard();
   return woken;
@@ -253,7 +256,7 @@ unsigned requeue(uint64_t from, uint64_t to, unsigned limit) {
     if (node->key != from) continue;
     if (&source != &target) {
       remove_locked(source, node);
-      target.queue.push(node);
+      target.push(node);
       target.waiters.fetch_add(1, std::memory_order_relaxed);
     }
     __atomic_store_n(&node->key, to, __ATOMIC_RELAXED);
@@ -291,6 +294,7 @@ void parking_lot_reset() {
     bucket.lock.reset();
     bucket.waiters.store(0, std::memory_order_relaxed);
     bucket.queue = {};
+    bucket.arrivals = 0;
   }
 }
 

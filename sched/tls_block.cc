@@ -278,7 +278,7 @@ bool harvest_mould(const char** why) {
 // The TCB at `tcb` as of a thread that has not begun. DTV and list links are the block's own and stay; glibc may be walking along the
 // links.
 void lay_tcb(char* tcb, bool fresh) {
-  void* dtv = ((void**)tcb)[1];
+  void* dtv = fresh ? nullptr : ((void**)tcb)[1];  // a fresh page that is read first costs two faults
   unsigned behind = glibc.list + sizeof(ThreadLinks);
   memcpy(tcb, mould, glibc.list);
   memcpy(tcb + behind, mould + behind, glibc.tcb_size - behind);

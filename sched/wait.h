@@ -51,6 +51,7 @@ struct WaitNode {
   Waiter* waiter = nullptr;
   uint64_t ticket = 0;
   uint64_t key = 0;     // the parking lot's; kind and address
+  uint64_t number = 0;  // by which a queue tells who came since; as its owner counts
   uint32_t tag = 0;     // the queue owner's: reader or writer, bits of a futex wait
   bool linked = false;  // guarded by the queue's lock
 };
