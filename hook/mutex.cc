@@ -23,6 +23,10 @@ constexpr int kRobust = 0x10;
 constexpr int kShared = 0x80;
 constexpr int kSpecial = 0xf0;  // robust, priority inheriting, priority protecting, process-shared
 
+// Word of __lock, as glibc's lowlevellock.h has it: 2 says that somebody sleeps on it in the kernel.
+constexpr int kFree = 0;
+constexpr int kTaken = 1;
+
 constexpr int kSpins = 50;
 
 // Waiters that were woken this often and each time found the mutex taken again. While there is one, who unlocks gives way: on one
@@ -30,9 +34,17 @@ constexpr int kSpins = 50;
 constexpr int kStarving = 4;
 constexpr unsigned kStarvingSlots = 256;
 std::atomic<uint32_t> starving[kStarvingSlots];
+std::atomic<uint32_t> starving_anywhere{0};
 
 std::atomic<uint32_t>& starving_for(const pthread_mutex_t* mutex) {
   return starving[((uintptr_t)mutex >> 4) % kStarvingSlots];
+}
+void add_starving(const pthread_mutex_t* mutex, int difference) {
+  starving_for(mutex).fetch_add((uint32_t)difference, std::memory_order_relaxed);
+  starving_anywhere.fetch_add((uint32_t)difference, std::memory_order_relaxed);
+}
+bool somebody_starves(const pthread_mutex_t* mutex) {
+  return starving_anywhere.load(std::memory_order_relaxed) && starving_for(mutex).load(std::memory_order_relaxed);
 }
 
 int kind_of(const pthread_mutex_t* mutex) { return __atomic_load_n(&mutex->__data.__kind, __ATOMIC_RELAXED); }
@@ -75,7 +87,7 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
   uint64_t deadline = limit.deadline();
   int attempts = 0;
   auto leave_queue = [&](int result) {
-    if (attempts >= kStarving) starving_for(mutex).fetch_sub(1, std::memory_order_relaxed);
+    if (attempts >= kStarving) add_starving(mutex, -1);
     return result;
   };
   for (;;) {
@@ -89,7 +101,7 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
     int error = real().pthread_mutex_trylock(mutex);
     if (error != EBUSY) return leave_queue(error);
     if (how == Parked::timed_out) return leave_queue(ETIMEDOUT);
-    if (how == Parked::unparked && ++attempts == kStarving) starving_for(mutex).fetch_add(1, std::memory_order_relaxed);
+    if (how == Parked::unparked && ++attempts == kStarving) add_starving(mutex, 1);
     if (how == Parked::interrupted) {
       Coroutine* self = woven();
       if (self && cancel_wanted_at_once(self)) {
@@ -99,6 +111,24 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
       lock_wait_interrupted();
     }
   }
+}
+
+// glibc's own steps for the default kind, without its calls: they cost as much again. False: it is of another kind, or taken.
+bool take_plain(pthread_mutex_t* mutex, int tid) {
+  int expected = kFree;
+  if (kind_of(mutex) != PTHREAD_MUTEX_TIMED_NP) return false;
+  if (!__atomic_compare_exchange_n(&mutex->__data.__lock, &expected, kTaken, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    return false;
+  __atomic_store_n(&mutex->__data.__owner, tid, __ATOMIC_RELAXED);
+  mutex->__data.__nusers++;
+  return true;
+}
+void release_plain(pthread_mutex_t* mutex) {
+  __atomic_store_n(&mutex->__data.__owner, 0, __ATOMIC_RELAXED);
+  mutex->__data.__nusers--;
+  int before = __atomic_exchange_n(&mutex->__data.__lock, kFree, __ATOMIC_SEQ_CST);
+  if (before > kTaken) [[unlikely]]
+    sys::call(SYS_futex, sys::word(&mutex->__data.__lock), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, 0, 0, 0);
 }
 
 int native_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
@@ -144,7 +174,7 @@ int mutex_unlock(pthread_mutex_t* mutex) {
 }
 
 int mutex_unlock_fairly(pthread_mutex_t* mutex) {
-  bool starved = starving_for(mutex).load(std::memory_order_relaxed) != 0;
+  bool starved = somebody_starves(mutex);
   int error = mutex_unlock(mutex);
   if (starved && !error) [[unlikely]]
     if (Coroutine* self = woven()) yield(self);
@@ -164,13 +194,25 @@ int mutex_may_unlock(const pthread_mutex_t* mutex) {
 using namespace weft;
 
 WEFT_EXPORT int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  if (Coroutine* self = woven()) give_way_if_asked(self);
+  if (Coroutine* self = woven()) {
+    give_way_if_asked(self);
+    if (take_plain(mutex, self->tid)) [[likely]]
+      return 0;
+  }
   return mutex_lock(mutex, {});
 }
 
 WEFT_EXPORT int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return mutex_trylock(mutex); }
 
-WEFT_EXPORT int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept { return mutex_unlock_fairly(mutex); }
+WEFT_EXPORT int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
+  if (!woven() || kind_of(mutex) != PTHREAD_MUTEX_TIMED_NP || somebody_starves(mutex) || chaos) [[unlikely]]
+    return mutex_unlock_fairly(mutex);
+  release_plain(mutex);
+  uint64_t key = park_key(KeyKind::lock, mutex);
+  if (has_waiters(key)) [[unlikely]]
+    unpark(key, 1);
+  return 0;
+}
 
 WEFT_EXPORT int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* time) noexcept {
   if (Coroutine* self = woven()) give_way_if_asked(self);

@@ -32,10 +32,7 @@ auto with_kernel_tid(Call call) {
 // A lock hook is no wait by itself: it gives way only when asked, not by the budget, because the caller may hold other
 // locks.
 inline void give_way_if_asked(Coroutine* self) {
-  Carrier* carrier = self->carrier;
-  Worker* worker = carrier->worker;  // may be taken at any moment, but never goes away
-  if (!worker || worker->preempt.load(std::memory_order_relaxed) || carrier->taken.load(std::memory_order_relaxed))
-      [[unlikely]]
+  if (self->asked.load(std::memory_order_relaxed)) [[unlikely]]
     give_way(self);
 }
 

@@ -64,7 +64,7 @@ struct alignas(64) Coroutine {
   std::atomic<State> state;
   std::atomic<uint8_t> wait_kind;  // WaitKind
   bool pinned;                     // its carrier runs nothing else
-  bool rescued;                    // the monitor has looked at this wait already
+  std::atomic<bool> asked;         // to give way at its next woven call, or to get a worker first
   std::atomic<int32_t> follower;   // distance to one queued some places behind it, now or once; see fetch_ahead()
 
   int32_t wait_fd;
@@ -72,6 +72,7 @@ struct alignas(64) Coroutine {
   Timer timer;
 
   const void* wait_object;
+  bool rescued;    // the monitor has looked at this wait already
   uint64_t since;  // start of this wait; written only where the monitor may want it
 
   uint32_t id;

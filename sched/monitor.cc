@@ -100,7 +100,7 @@ bool look_at(Worker* worker, uint64_t now) {
     if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED))
       worker->cpu_when_stuck = kernel_thread_cpu_time(carrier->tid);
   bool ready = others_ready(worker, now);
-  if (ready) worker->preempt.store(1, std::memory_order_relaxed);
+  if (ready) ask_to_give_way(worker);
   if (worker->ticks_stuck >= (ready ? kStuckBusy : kStuckIdle) && is_stuck(worker) && take_worker(worker)) {
     count(Metric::handoffs);
     worker->ticks_stuck = 0;

@@ -121,7 +121,9 @@ const char* why_no_epoll(int error) {
 bool start_locked() {
   const char* why = real_calls.native_because ? real_calls.native_because() : nullptr;
   if (why) return go_native(why);
-  unsigned wanted = options.workers ? (unsigned)options.workers : cpus_of_affinity();
+  unsigned cpus = cpus_of_affinity();
+  unsigned wanted = options.workers ? (unsigned)options.workers : cpus;
+  may_spin = cpus > 1;
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
   weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;
   stack_init();

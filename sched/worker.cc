@@ -34,6 +34,7 @@
 namespace weft {
 
 bool have_membarrier;
+bool may_spin;
 constinit uint32_t turn_budget = kBudget;
 Lock handoff_lock;
 
@@ -44,6 +45,7 @@ WEFT_LARGE alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
 Worker* const workers = (Worker*)worker_memory;
 unsigned workers_used;
 std::atomic<int32_t> idle_workers{0};
+std::atomic<int32_t> spinning_workers{0};
 
 // guarded by handoff_lock
 Carrier* spares;
@@ -200,6 +202,17 @@ Worker* sleeping_worker() {
   return nullptr;
 }
 
+// One that has work at once where another would have to be woken.
+Worker* spinning_worker() {
+  if (spinning_workers.load(std::memory_order_relaxed) <= 0) return nullptr;
+  for (unsigned i = 0; i < workers_used; i++) {
+    Worker& worker = workers[i];
+    if (worker.spinning.load(std::memory_order_relaxed) && !worker.inbox.load(std::memory_order_relaxed))
+      return &worker;
+  }
+  return nullptr;
+}
+
 // The worker this thread of control may touch now, or null. Never switches: callers hold locks.
 Worker* touchable_worker(bool* entered) {
   ThreadState& state = thread_state;
@@ -215,6 +228,17 @@ Worker* touchable_worker(bool* entered) {
 }
 
 constexpr uint64_t kPollEvery = 50000;  // cycles of the time stamp counter, some 20 microseconds
+constexpr uint64_t kYieldToKernelEvery = 4 * kPollEvery;
+constexpr uint64_t kLongestSpin = kPollEvery;
+constexpr uint32_t kShortSleeps = 4;
+
+// A slice used up before there can be news was too short.
+void fit_slice(Worker* worker, uint64_t now) {
+  if (!worker->slice_begun) return;
+  uint64_t taken = now - worker->slice_begun;
+  if (taken < kPollEvery / 2 && worker->slice_length < kLongestSlice) worker->slice_length *= 2;
+  if (taken > kPollEvery && worker->slice_length > kShortestSlice) worker->slice_length /= 2;
+}
 
 // What a switch leaves to the context it goes to: a coroutine whose stack has only now been left, and why, in the low bits.
 enum Departure : uintptr_t { kPark, kYield, kFinish, kRejoin };
@@ -249,10 +273,11 @@ inline void settle(Carrier* carrier, uintptr_t message) {
   if (message) settle_departed(carrier, message);
 }
 
-void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
+[[gnu::always_inline]] inline void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
   next->carrier = carrier;
   next->worker = worker;
   next->budget = turn_budget;
+  next->asked.store(chaos, std::memory_order_relaxed);
   next->state.store(State::running, std::memory_order_relaxed);
   __atomic_store_n(&carrier->running, next, __ATOMIC_RELAXED);
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -265,7 +290,7 @@ constexpr uint32_t kFetched = 4;  // coroutines whose stacks are fetched togethe
 // and the coroutines that come behind those. Always inline: GCC takes a function that only prefetches for one without effect and
 // drops the call.
 [[gnu::always_inline]] inline void fetch_ahead(const Worker* worker) {
-  if (worker->slice % kFetched || worker->length.load(std::memory_order_relaxed) < kManyReady) return;
+  if (worker->slice_left % kFetched || worker->length.load(std::memory_order_relaxed) < kManyReady) return;
   const Coroutine* coroutine = worker->head;
   for (unsigned i = 0; i < kFetched - 1; i++) coroutine = coroutine->next;
   const ptrdiff_t state = (char*)&thread_state - (char*)__builtin_thread_pointer();
@@ -284,7 +309,7 @@ void switch_away(Coroutine* self, Departure how) {
   Carrier* carrier = self->carrier;
   Worker* worker = carrier->worker;
   Coroutine* next = nullptr;
-  if (worker && ++worker->slice < kDirectSwitches && !worker->preempt.load(std::memory_order_relaxed) &&
+  if (worker && worker->slice_left && --worker->slice_left && !worker->preempt.load(std::memory_order_relaxed) &&
       !worker->thief.load(std::memory_order_relaxed))
     next = pop(worker);
   const Context* to = &carrier->loop;
@@ -321,6 +346,7 @@ void hand_on_locked(Worker* worker) {
 // The worker goes on with another carrier.
 void part_locked(Carrier* carrier) {
   Worker* worker = carrier->worker;
+  if (carrier->running) carrier->running->asked.store(true, std::memory_order_relaxed);
   carrier->worker = nullptr;
   carrier->taken.store(1, std::memory_order_relaxed);
   __atomic_store_n(&worker->carrier, nullptr, __ATOMIC_RELAXED);
@@ -366,12 +392,33 @@ void ask_for_work(Worker* worker) {
   }
 }
 
+bool has_visitors(const Worker* worker) { return worker->inbox.load() || worker->returned.load(); }
+
+// Work that others bring one by one, as who makes threads in a loop does, finds the worker awake: a sleep and the wake-up from it cost
+// both sides more than the wait. Only where the last sleeps were that short, so that one with nothing to do uses no CPU.
+bool spin_for_visitors(Worker* worker) {
+  if (worker->short_sleeps < kShortSleeps || !may_spin) return false;
+  worker->spinning.store(1, std::memory_order_relaxed);
+  spinning_workers.fetch_add(1, std::memory_order_relaxed);
+  uint64_t begun = __builtin_ia32_rdtsc();
+  bool visited = false;
+  while (!(visited = has_visitors(worker)) && __builtin_ia32_rdtsc() - begun < kLongestSpin) __builtin_ia32_pause();
+  spinning_workers.fetch_sub(1, std::memory_order_relaxed);
+  worker->spinning.store(0, std::memory_order_relaxed);
+  if (!visited) worker->short_sleeps = 0;
+  return visited;
+}
+
 void sleep_in_poller(Worker* worker) {
+  if (spin_for_visitors(worker)) return;
+  uint64_t begun = __builtin_ia32_rdtsc();
   idle_workers.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
-  if (!worker->inbox.load() && !worker->returned.load()) poller_poll(worker, worker->timers.earliest());
+  if (!has_visitors(worker)) poller_poll(worker, worker->timers.earliest());
   worker_awake(worker);
+  bool was_short = has_visitors(worker) && __builtin_ia32_rdtsc() - begun < kLongestSpin;
+  worker->short_sleeps = was_short ? worker->short_sleeps + 1 : 0;
   monitor_worker_woke();
 }
 
@@ -418,7 +465,7 @@ Coroutine* draw_next(Worker* worker) {
       link = drawn->next;
       if (worker->tail == drawn) worker->tail = before;
       worker->length.store(choices - 1, std::memory_order_relaxed);
-      worker->slice = 0;
+      worker->slice_left = worker->slice_length;
       chaos_write(worker, "run", drawn->id);
       return drawn;
     }
@@ -438,10 +485,12 @@ Worker* drawn_worker() {
 Coroutine* find_next(Worker* worker) {
   if (chaos) [[unlikely]]
     return draw_next(worker);
-  if (worker->slice >= kDirectSwitches || worker->preempt.load(std::memory_order_relaxed)) {
+  uint64_t now = 0;
+  if (!worker->slice_left || worker->preempt.load(std::memory_order_relaxed)) {
     queue_heir(worker);  // two that make each other ready share one slice
+    now = __builtin_ia32_rdtsc();
+    if (!worker->slice_left) fit_slice(worker, now);
     // Others are ready: a look at the poller, but not more often than it can have news.
-    uint64_t now = __builtin_ia32_rdtsc();
     if (now - worker->polled_at > kPollEvery) {
       worker->polled_at = now;
       poller_poll(worker, 0);
@@ -454,9 +503,11 @@ Coroutine* find_next(Worker* worker) {
     drain_returned(worker);
     if (worker->thief.load(std::memory_order_relaxed)) donate(worker);
     if (Coroutine* next = pop(worker)) {
-      worker->slice = 0;
+      worker->slice_left = worker->slice_length;
+      worker->slice_begun = now;
       return next;
     }
+    now = 0;
     sleep_in_poller(worker);
     coarse_now.store(now_ns(), std::memory_order_relaxed);
   }
@@ -539,7 +590,7 @@ void make_ready_again(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
   Worker* target = worker_for(coroutine);
   put_on(&target->returned, target, coroutine);
-  if (may_go_first(target)) target->preempt.store(1, std::memory_order_relaxed);
+  if (may_go_first(target)) ask_to_give_way(target);
 }
 
 void start_coroutine(Coroutine* coroutine) {
@@ -554,7 +605,8 @@ void start_coroutine(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  Worker* target = sleeping_worker();
+  Worker* target = spinning_worker();
+  if (!target) target = sleeping_worker();
   push_inbox(target ? target : least_loaded_worker(), coroutine);
 }
 
@@ -581,6 +633,7 @@ Worker* enter_slow(Coroutine* self) {
     if (carrier->worker) {
       carrier->inside.store(1, std::memory_order_relaxed);
       self->worker = carrier->worker;
+      self->asked.store(chaos, std::memory_order_relaxed);
       handoff_lock.unlock();
       return carrier->worker;
     }
@@ -637,11 +690,11 @@ namespace {
 
 // Whole slices of nothing but yields: who is waited for so may be a kernel thread, and have none of the CPUs while this goes on.
 bool only_yields(Worker* worker) {
-  if (worker->slice < kDirectSwitches) return false;
+  if (worker->slice_left) return false;
   uint64_t parks = worker->metrics.value[(unsigned)Metric::parks], now = __builtin_ia32_rdtsc();
   bool parked = parks != worker->parks_seen;
   worker->parks_seen = parks;
-  if (parked || now - worker->yielded_at < kPollEvery) return false;
+  if (parked || now - worker->yielded_at < kYieldToKernelEvery) return false;
   worker->yielded_at = now;
   return true;
 }
@@ -653,7 +706,7 @@ int yield(Coroutine* self) {
   Worker* worker = self->worker;  // a load less than by the carrier
   Carrier* carrier = self->carrier;
   Coroutine* next = worker->head;
-  if (next && !worker->run_next && ++worker->slice < kDirectSwitches &&
+  if (next && !worker->run_next && worker->slice_left && --worker->slice_left &&
       !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed))) [[likely]] {
     // The head and this one change places. It may be queued before its stack is left: the queue is this carrier's own.
     if (worker->tail == next) {
@@ -673,7 +726,7 @@ int yield(Coroutine* self) {
     uintptr_t message = switch_context(&self->context, &next->context, 0);
     settle(self->carrier, message);
   } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
-             worker->returned.load(std::memory_order_relaxed) || worker->slice >= kDirectSwitches ||
+             worker->returned.load(std::memory_order_relaxed) || !worker->slice_left ||
              worker->preempt.load(std::memory_order_relaxed)) {
     bool to_kernel = only_yields(worker);
     switch_away(self, kYield);
@@ -683,7 +736,7 @@ int yield(Coroutine* self) {
       return 0;
     }
   } else {
-    worker->slice++;
+    worker->slice_left--;
     self->budget = turn_budget;
   }
   leave(self);
@@ -721,6 +774,13 @@ void give_way_by_chance(Coroutine* self) {
 
 }  // namespace
 
+void ask_to_give_way(Worker* worker) {
+  worker->preempt.store(1, std::memory_order_relaxed);
+  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+  Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
+  if (running) running->asked.store(true, std::memory_order_relaxed);
+}
+
 void give_way(Coroutine* self) {
   if (chaos) [[unlikely]]
     return give_way_by_chance(self);
@@ -728,12 +788,13 @@ void give_way(Coroutine* self) {
   Worker* worker = enter(self);
   // Who has lost the worker has waited for one now, and that was the others' turn.
   if (!waits && (worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
-                 worker->returned.load(std::memory_order_relaxed) || worker->slice >= kDirectSwitches ||
+                 worker->returned.load(std::memory_order_relaxed) || !worker->slice_left ||
                  worker->preempt.load(std::memory_order_relaxed))) {
     switch_away(self, kYield);
   } else {
-    worker->slice++;
+    worker->slice_left--;
     self->budget = turn_budget;
+    self->asked.store(false, std::memory_order_relaxed);
   }
   leave(self);
 }
@@ -816,7 +877,7 @@ void workers_reset() {
   for (unsigned i = 0; i < workers_used; i++) {
     Worker& worker = workers[i];
     worker.run_next = worker.head = worker.tail = nullptr;
-    worker.slice = 0;
+    worker.slice_left = 0;
     for (Coroutine*& place : worker.pushed) place = nullptr;
     worker.epoll_fd = -1;
     worker.event_fd = -1;

@@ -24,8 +24,11 @@
 namespace weft {
 
 constexpr unsigned kMaxWorkers = 256;
-constexpr unsigned kDirectSwitches = 64;  // after so many the carrier goes through its loop: inbox, timers, poller
-constexpr uint32_t kFollower = 8;         // a queued coroutine knows who comes so many places behind it
+// After so many direct switches the carrier goes through its loop: inbox, timers, poller. More where they take no time: the loop costs
+// as much as ten of the shortest.
+constexpr uint32_t kShortestSlice = 64;
+constexpr uint32_t kLongestSlice = 1024;
+constexpr uint32_t kFollower = 8;  // a queued coroutine knows who comes so many places behind it
 constexpr uint64_t kAlternateStack = 32 << 10;
 constexpr uint32_t kBudget = 64;        // woven calls that succeed in a row before others get their turn
 extern constinit uint32_t turn_budget;  // that, or under WEFT_CHAOS 1
@@ -35,7 +38,8 @@ struct alignas(64) Worker {
   Coroutine* run_next = nullptr;  // made ready by the running one: goes first, inherits its time slice
   Coroutine* head = nullptr;
   Coroutine* tail = nullptr;
-  uint32_t slice = 0;  // direct switches since the loop was passed
+  uint32_t slice_left = 0;  // direct switches until the loop is passed
+  uint32_t slice_length = kShortestSlice;
   uint32_t index = 0;
   bool wakes_first = false;       // whom its carrier makes ready goes to the head of the queue
   std::atomic<int> epoll_fd{-1};  // may be moved to another number
@@ -44,6 +48,8 @@ struct alignas(64) Worker {
   uint32_t pushes = 0;
   uint64_t parks_seen = 0;  // when a coroutine yielded last and the slice was used up, and when that was
   uint64_t yielded_at = 0;
+  uint64_t slice_begun = 0;     // time stamp; 0: not known
+  uint32_t short_sleeps = 0;    // in a row, each ended by one who brought work
   uint64_t polled_at = 0;       // time stamp of the last look at the poller while others were ready
   uint64_t ticks_seen = 0;      // monitor only: `switches` at its last look
   uint32_t ticks_stuck = 0;     // monitor only
@@ -61,6 +67,7 @@ struct alignas(64) Worker {
   alignas(64) std::atomic<Coroutine*> inbox{nullptr};  // newest first
   std::atomic<Coroutine*> returned{nullptr};  // back from the kernel, where they had lost the worker; newest first
   std::atomic<uint32_t> sleeping{0};          // blocked in its poller: an eventfd write wakes it
+  std::atomic<uint32_t> spinning{0};          // awake, and looks into its inbox
   std::atomic<uint32_t> thief{0};             // index + 1 of a worker that wants work
   std::atomic<uint32_t> kick_owed{0};         // by the monitor, for one who does not have the eventfd
   std::atomic<uint32_t> preempt{0};           // the running coroutine has had its time, or another goes before it
@@ -119,12 +126,11 @@ int yield(Coroutine* self);
 // For every woven call: gives way when the budget is spent, the monitor asks, or the worker was taken.
 void give_way(Coroutine* self);
 inline void check_turn(Coroutine* self) {
-  Carrier* carrier = self->carrier;
-  Worker* worker = carrier->worker;  // may be taken at any moment, but never goes away
-  if (--self->budget == 0 || !worker || worker->preempt.load(std::memory_order_relaxed) ||
-      carrier->taken.load(std::memory_order_relaxed)) [[unlikely]]
+  if (--self->budget == 0 || self->asked.load(std::memory_order_relaxed)) [[unlikely]]
     give_way(self);
 }
+// Asks whoever runs there. Any thread.
+void ask_to_give_way(Worker* worker);
 
 // What a woven call moved counts against the budget too: a coroutine that copies much at each call must not have as many of them.
 inline void charge(Coroutine* self, unsigned long bytes) {
