@@ -12,11 +12,13 @@ import subprocess
 from rig import pinned, recipes
 from rig.load import Load
 from rig.mode import Native, Woven
-from rig.process import Site, Trouble, until
+from rig.process import Site, Trouble, status, until
 from rig.report import median
 
 KINDS = ('native', 'woven', 'epoll')
+STYLES = ('poll', 'select')  # other ways in which a thread for each connection may wait
 MESSAGE = 64
+COUNTED_EACH = 20  # requests of a connection, at least
 COUNTED_REQUESTS = 20_000
 
 
@@ -27,10 +29,10 @@ def start(site, build, kind, prefix, *words, **variables):
     return recipes.announced(site, [program, *words], mode, prefix=prefix)
 
 
-def once(build, kind, connections, seconds):
-    """The figures of one run."""
+def once(build, kind, connections, seconds, *words):
+    """The figures of one run; `words` are the server's."""
     with Site() as site:
-        server = start(site, build, kind, pinned.on(pinned.SERVER_CPU, True))
+        server = start(site, build, kind, pinned.on(pinned.SERVER_CPU, True), *words)
         figures = Load(build, pinned.on(pinned.LOAD_CPU, True)).run(
             'echo', server.port, seconds, connections=connections, size=MESSAGE, warm=0.5, opening=256, reset=True,
             many_sources=connections > 8000, server_pid=server.pid, timeout=60)
@@ -39,12 +41,12 @@ def once(build, kind, connections, seconds):
         return figures
 
 
-def medians(build, connections, runs, seconds, kinds=KINDS):
+def medians(build, connections, runs, seconds, kinds=KINDS, style=()):
     """By kind, the medians of so many runs, which take turns."""
     taken = {kind: [] for kind in kinds}
     for _ in range(runs):
         for kind in kinds:
-            taken[kind].append(once(build, kind, connections, seconds))
+            taken[kind].append(once(build, kind, connections, seconds, *style))
     return {kind: {key: median([figures[key] for figures in taken[kind]])
                    for key in ('rps', 'p50_us', 'p99_us', 'cpu_us')} for kind in kinds}
 
@@ -60,10 +62,23 @@ def counts(path):
     return found
 
 
-def system_calls(build, kind, connections, requests=COUNTED_REQUESTS):
-    """(calls for each request, epoll_ctl calls in all) once every connection has been served."""
+def memory(build, kind, connections, style=()):
+    """Megabytes of a server that holds so many connections, each served once: resident and page tables."""
     with Site() as site:
-        server = start(site, build, kind, pinned.on(pinned.SERVER_CPU))
+        server = start(site, build, kind, pinned.on(pinned.SERVER_CPU), *style)
+        held = Load(build, pinned.on(pinned.LOAD_CPU)).hold(
+            'echo', server.port, connections=connections, size=MESSAGE, requests=connections, seconds=60, opening=256,
+            reset=True, many_sources=connections > 8000)
+        values = status(server.pid)
+        held.go()
+        return (values['VmRSS'] + values['VmPTE']) / 1024
+
+
+def system_calls(build, kind, connections, requests=None, style=()):
+    """(calls for each request, epoll_ctl calls in all) once every connection has been served."""
+    requests = requests or max(COUNTED_REQUESTS, COUNTED_EACH * connections)
+    with Site() as site:
+        server = start(site, build, kind, pinned.on(pinned.SERVER_CPU), *style)
         held = Load(build, pinned.on(pinned.LOAD_CPU)).hold(
             'echo', server.port, connections=connections, size=MESSAGE, requests=requests, seconds=120, opening=256,
             reset=True, many_sources=connections > 8000)

@@ -37,9 +37,9 @@ def medians(build, runs=5, seconds=0.3, pattern='.'):
             for name in taken['native'][0]}
 
 
-def parked_once(build, mode, threads, prefix=()):
+def parked_once(build, mode, threads, prefix=(), words=()):
     with Site() as site:
-        done = site.run([f'{build}/parked', str(threads)], mode, seconds=300, prefix=prefix)
+        done = site.run([f'{build}/parked', str(threads), *words], mode, seconds=300, prefix=prefix)
         if done.status != 0:
             raise Trouble(f'parked {threads}, {mode.name}: status {done.status}: {done.err()[-300:]}')
         return parse(done.out())

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program under test of the echo figures: a thread for each connection, blocking reads and writes, nothing of weft.
 //
-// Usage: echo_threads [compute|block|yield SECONDS]. Prints "port N" once it listens. With a second word one more
+// Usage: echo_threads [poll|select] [compute|block|yield SECONDS]. Prints "port N" once it listens. The first word: each
+// connection waits in poll and reads a non-blocking socket, or waits in select before each read. The second: one more
 // thread runs beside the connections: it computes without a call, sits in a system call that no library function made,
 // or does nothing but sched_yield, for so long; then prints "beside done".
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,6 +30,50 @@ void* serve(void* argument) {
   int fd = static_cast<int>(reinterpret_cast<intptr_t>(argument));
   char buffer[4096];
   for (;;) {
+    ssize_t got = read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 || write(fd, buffer, static_cast<size_t>(got)) != got) break;
+  }
+  close(fd);
+  return nullptr;
+}
+
+// As stunnel has it: asks before it reads, and reads until there is nothing.
+void* serve_polling(void* argument) {
+  int fd = static_cast<int>(reinterpret_cast<intptr_t>(argument));
+  char buffer[4096];
+  fcntl(fd, F_SETFL, O_NONBLOCK);
+  auto wait_for = [fd](short events) {
+    pollfd entry = {fd, events, 0};
+    return poll(&entry, 1, -1) >= 0 || errno == EINTR;
+  };
+  for (;;) {
+    ssize_t got = read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EAGAIN && wait_for(POLLIN)) continue;
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    for (ssize_t done = 0; done < got;) {
+      ssize_t put = write(fd, buffer + done, static_cast<size_t>(got - done));
+      if (put < 0 && ((errno == EAGAIN && wait_for(POLLOUT)) || errno == EINTR)) continue;
+      if (put < 0) break;
+      done += put;
+    }
+  }
+  close(fd);
+  return nullptr;
+}
+
+// A set larger than the C library's, for descriptors beyond its 1,024.
+void* serve_selecting(void* argument) {
+  int fd = static_cast<int>(reinterpret_cast<intptr_t>(argument));
+  constexpr int kWordBits = 8 * sizeof(fd_mask);
+  fd_mask set[20480 / kWordBits] = {};
+  char buffer[4096];
+  for (;;) {
+    set[fd / kWordBits] |= fd_mask{1} << (fd % kWordBits);
+    int ready = select(fd + 1, reinterpret_cast<fd_set*>(set), nullptr, nullptr, nullptr);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) break;
     ssize_t got = read(fd, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0 || write(fd, buffer, static_cast<size_t>(got)) != got) break;
@@ -81,8 +129,12 @@ int fail(const char* what) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  void* (*style)(void*) = serve;
+  if (argc > 1 && strcmp(argv[1], "poll") == 0) style = serve_polling;
+  if (argc > 1 && strcmp(argv[1], "select") == 0) style = serve_selecting;
+  int next = style == serve ? 1 : 2;
   Beside beside;
-  if (argc == 3) beside = {argv[1], atol(argv[2])};
+  if (argc == next + 2) beside = {argv[next], atol(argv[next + 1])};
   rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
@@ -110,7 +162,7 @@ int main(int argc, char** argv) {
     if (fd < 0) return fail("accept");
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    int error = pthread_create(&thread, &detached, serve, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
+    int error = pthread_create(&thread, &detached, style, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
     if (error != 0) {
       fprintf(stderr, "pthread_create: %s\n", strerror(error));
       close(fd);
