@@ -13,6 +13,7 @@
 #include "sched/options.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/tls_block.h"
 #include "sched/worker.h"
 
 namespace weft {
@@ -87,6 +88,7 @@ void count(Metric metric, uint64_t by) {
 
 uint64_t total(Metric metric) {
   if (metric == Metric::coroutine_slots) return coroutine_slots();
+  if (metric == Metric::tls_bytes) return tls_static_size();
   if (metric == Metric::coroutines_alive) return coroutines_counted().alive;
   if (metric == Metric::coroutines_waiting) return coroutines_counted().waiting;
   uint64_t sum = shared[(unsigned)metric].load(std::memory_order_relaxed);

@@ -44,8 +44,11 @@ namespace {
 WEFT_LARGE alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
 Worker* const workers = (Worker*)worker_memory;
 unsigned workers_used;
-std::atomic<int32_t> idle_workers{0};
-std::atomic<int32_t> spinning_workers{0};
+// Alone on its line, which every sleep and wake-up writes.
+struct alignas(64) {
+  std::atomic<int32_t> idle{0};
+  std::atomic<int32_t> spinning{0};
+} workers_now;
 
 // guarded by handoff_lock
 Carrier* spares;
@@ -117,7 +120,7 @@ void write_event(const Worker* worker) {
 // The sleeping worker is woken by the first who clears its flag.
 bool kick(Worker* worker) {
   if (!worker->sleeping.load(std::memory_order_seq_cst) || !worker->sleeping.exchange(0)) return false;
-  idle_workers.fetch_sub(1, std::memory_order_relaxed);
+  workers_now.idle.fetch_sub(1, std::memory_order_relaxed);
   if (thread_state.descriptors_apart) [[unlikely]] {
     worker->kick_owed.store(1, std::memory_order_release);
     monitor_kick();
@@ -196,7 +199,7 @@ void give_half(Worker* from, Worker* to) {
 bool has_carrier(const Worker* worker) { return __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED) != nullptr; }
 
 Worker* sleeping_worker() {
-  if (idle_workers.load(std::memory_order_relaxed) <= 0) return nullptr;
+  if (workers_now.idle.load(std::memory_order_relaxed) <= 0) return nullptr;
   for (unsigned i = 0; i < workers_used; i++)
     if (workers[i].sleeping.load(std::memory_order_relaxed)) return &workers[i];
   return nullptr;
@@ -204,7 +207,7 @@ Worker* sleeping_worker() {
 
 // One that has work at once where another would have to be woken.
 Worker* spinning_worker() {
-  if (spinning_workers.load(std::memory_order_relaxed) <= 0) return nullptr;
+  if (workers_now.spinning.load(std::memory_order_relaxed) <= 0) return nullptr;
   for (unsigned i = 0; i < workers_used; i++) {
     Worker& worker = workers[i];
     if (worker.spinning.load(std::memory_order_relaxed) && !worker.inbox.load(std::memory_order_relaxed))
@@ -399,11 +402,11 @@ bool has_visitors(const Worker* worker) { return worker->inbox.load() || worker-
 bool spin_for_visitors(Worker* worker) {
   if (worker->short_sleeps < kShortSleeps || !may_spin) return false;
   worker->spinning.store(1, std::memory_order_relaxed);
-  spinning_workers.fetch_add(1, std::memory_order_relaxed);
+  workers_now.spinning.fetch_add(1, std::memory_order_relaxed);
   uint64_t begun = __builtin_ia32_rdtsc();
   bool visited = false;
   while (!(visited = has_visitors(worker)) && __builtin_ia32_rdtsc() - begun < kLongestSpin) __builtin_ia32_pause();
-  spinning_workers.fetch_sub(1, std::memory_order_relaxed);
+  workers_now.spinning.fetch_sub(1, std::memory_order_relaxed);
   worker->spinning.store(0, std::memory_order_relaxed);
   if (!visited) worker->short_sleeps = 0;
   return visited;
@@ -412,7 +415,7 @@ bool spin_for_visitors(Worker* worker) {
 void sleep_in_poller(Worker* worker) {
   if (spin_for_visitors(worker)) return;
   uint64_t begun = __builtin_ia32_rdtsc();
-  idle_workers.fetch_add(1, std::memory_order_relaxed);
+  workers_now.idle.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
   if (!has_visitors(worker)) poller_poll(worker, worker->timers.earliest());
@@ -524,7 +527,7 @@ Worker* worker_begin(unsigned index) {
 unsigned worker_count() { return workers_used; }
 void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
 
-bool worker_sleeps() { return idle_workers.load(std::memory_order_relaxed) > 0; }
+bool worker_sleeps() { return workers_now.idle.load(std::memory_order_relaxed) > 0; }
 void worker_wake(Worker* worker) { kick(worker); }
 
 void workers_pay_kicks() {
@@ -535,7 +538,7 @@ void workers_pay_kicks() {
 
 void worker_awake(Worker* worker) {
   if (worker->sleeping.load(std::memory_order_relaxed) && worker->sleeping.exchange(0))
-    idle_workers.fetch_sub(1, std::memory_order_relaxed);
+    workers_now.idle.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool donate(Worker* worker) {
@@ -873,7 +876,7 @@ void workers_reset() {
   handoff_lock.reset();
   spares = nullptr;
   spare_count = orphan_count = 0;
-  idle_workers.store(0);
+  workers_now.idle.store(0);
   for (unsigned i = 0; i < workers_used; i++) {
     Worker& worker = workers[i];
     worker.run_next = worker.head = worker.tail = nullptr;
