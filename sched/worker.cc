@@ -397,8 +397,8 @@ void ask_for_work(Worker* worker) {
 
 bool has_visitors(const Worker* worker) { return worker->inbox.load() || worker->returned.load(); }
 
-// Work that others bring one by one, as who makes threads in a loop does, finds the worker awake: a sleep and the wake-up from it cost
-// both sides more than the wait. Only where the last sleeps were that short, so that one with nothing to do uses no CPU.
+// The threads that main makes in a loop find a worker awake: a sleep and the wake-up from it cost both sides more than the wait. Only
+// where the last sleeps were that short and ended so: other work may need the CPU that would be spun on.
 bool spin_for_visitors(Worker* worker) {
   if (worker->short_sleeps < kShortSleeps || !may_spin) return false;
   worker->spinning.store(1, std::memory_order_relaxed);
@@ -420,7 +420,7 @@ void sleep_in_poller(Worker* worker) {
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
   if (!has_visitors(worker)) poller_poll(worker, worker->timers.earliest());
   worker_awake(worker);
-  bool was_short = has_visitors(worker) && __builtin_ia32_rdtsc() - begun < kLongestSpin;
+  bool was_short = worker->begun_here.exchange(0) && __builtin_ia32_rdtsc() - begun < kLongestSpin;
   worker->short_sleeps = was_short ? worker->short_sleeps + 1 : 0;
   monitor_worker_woke();
 }
@@ -610,7 +610,9 @@ void start_coroutine(Coroutine* coroutine) {
   }
   Worker* target = spinning_worker();
   if (!target) target = sleeping_worker();
-  push_inbox(target ? target : least_loaded_worker(), coroutine);
+  if (!target) target = least_loaded_worker();
+  target->begun_here.store(1, std::memory_order_relaxed);
+  push_inbox(target, coroutine);
 }
 
 Worker* least_loaded_worker() {
