@@ -111,7 +111,6 @@ int fcntl_hook(int fd, int command, void* argument) {
     note_nonblocking(fd, status & O_NONBLOCK);
     Descriptor* d = descriptor(fd);
     if (d && kind_of(d) == DescriptorKind::pipe && (status & O_DIRECT)) d->flags |= Descriptor::kNoDrainHint;
-    if (d && kind_of(d) == DescriptorKind::file) note_direct(d, status & O_DIRECT);
   }
   return result;
 }

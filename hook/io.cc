@@ -5,8 +5,7 @@
 //   pipes           preadv2 and pwritev2 with RWF_NOWAIT
 //   ttys, eventfds, FIFOs, …   the same; where the kernel says EOPNOTSUPP, one look by poll and then the real call
 //   signalfds       the real call in a region, whose kernel thread has the coroutine's signals
-//   files           the real call: the page cache is fast, and the monitor covers a slow disk. What is sure to wait for the disk
-//                   (O_DIRECT, O_DSYNC) hands the worker on first
+//   files           the real call: the page cache is fast, and the monitor covers a slow disk
 #include "hook/io.h"
 
 #include <fcntl.h>
@@ -24,33 +23,6 @@ constexpr size_t kPipeBuffer = 4096;  // PIPE_BUF: what a writable pipe takes wi
 void enter_call(Coroutine* self) {
   cancellation_point(self);
   check_turn(self);
-}
-
-template <class Call>
-auto file_read(const Descriptor* d, Call call) {
-  return has(d, Descriptor::kDirect) ? in_region(RegionKind::lasting, call) : call();
-}
-template <class Call>
-auto file_write(const Descriptor* d, Call call) {
-  return has(d, Descriptor::kDirect | Descriptor::kSynchronous) ? in_region(RegionKind::lasting, call) : call();
-}
-
-// Positioned calls are on files.
-template <class Call>
-ssize_t positioned_read(int fd, Call call) {
-  Coroutine* self = woven();
-  if (!self) return call();
-  enter_call(self);
-  const Descriptor* d = known(fd);
-  return d && kind_of(d) == DescriptorKind::file ? file_read(d, call) : call();
-}
-template <class Call>
-ssize_t positioned_write(int fd, Call call) {
-  Coroutine* self = woven();
-  if (!self) return call();
-  enter_call(self);
-  const Descriptor* d = known(fd);
-  return d && kind_of(d) == DescriptorKind::file ? file_write(d, call) : call();
 }
 
 long raw_readv(int fd, const iovec* vector, size_t count) {
@@ -100,7 +72,7 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
     if (!d) return cancellable_call(RegionKind::brief, plain);
-    if (kind_of(d) == DescriptorKind::file) return file_read(d, plain);
+    if (kind_of(d) == DescriptorKind::file) return plain();
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t room = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
     if (room == 0 || room == SIZE_MAX) return plain();
@@ -135,7 +107,7 @@ long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
     if (!d) return cancellable_call(RegionKind::brief, plain);
-    if (kind_of(d) == DescriptorKind::file) return file_write(d, plain);
+    if (kind_of(d) == DescriptorKind::file) return plain();
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t total = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
     if (total == 0 || total == SIZE_MAX) return plain();
@@ -225,18 +197,23 @@ WEFT_EXPORT ssize_t writev(int fd, const iovec* vector, int count) {
   return as_errno(write_vector(self, fd, vector, (size_t)count));
 }
 
+// Positioned calls are on files; the monitor covers a slow disk.
 WEFT_EXPORT ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
-  return positioned_read(fd, [&] { return real().pread(fd, buffer, size, offset); });
+  if (Coroutine* self = woven()) enter_call(self);
+  return real().pread(fd, buffer, size, offset);
 }
 
 WEFT_EXPORT ssize_t preadv(int fd, const iovec* vector, int count, off_t offset) {
-  return positioned_read(fd, [&] { return real().preadv(fd, vector, count, offset); });
+  if (Coroutine* self = woven()) enter_call(self);
+  return real().preadv(fd, vector, count, offset);
 }
 
 WEFT_EXPORT ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
-  return positioned_write(fd, [&] { return real().pwrite(fd, buffer, size, offset); });
+  if (Coroutine* self = woven()) enter_call(self);
+  return real().pwrite(fd, buffer, size, offset);
 }
 
 WEFT_EXPORT ssize_t pwritev(int fd, const iovec* vector, int count, off_t offset) {
-  return positioned_write(fd, [&] { return real().pwritev(fd, vector, count, offset); });
+  if (Coroutine* self = woven()) enter_call(self);
+  return real().pwritev(fd, vector, count, offset);
 }
