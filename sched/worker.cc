@@ -879,6 +879,7 @@ void workers_reset() {
   spares = nullptr;
   spare_count = orphan_count = 0;
   workers_now.idle.store(0);
+  workers_now.spinning.store(0);
   for (unsigned i = 0; i < workers_used; i++) {
     Worker& worker = workers[i];
     worker.run_next = worker.head = worker.tail = nullptr;
@@ -893,6 +894,8 @@ void workers_reset() {
     worker.inbox.store(nullptr);
     worker.returned.store(nullptr);
     worker.sleeping.store(0);
+    worker.spinning.store(0);
+    worker.begun_here.store(0);
     worker.thief.store(0);
     worker.kick_owed.store(0);
     worker.preempt.store(0);

@@ -17,7 +17,7 @@
 //   a contended lock            its own line and one of the lot's 4,096 buckets
 //   monitor                     reads 2 lines of each worker in 10 ms and has its own to write
 //
-// So what is bounded is sleeping and stealing, not turns; both are rare where there is work, and the first is spun for where it is short.
+// So what is bounded is sleeping and stealing, not turns; both are rare where there is work.
 //
 // Who owns a worker. `inside` is stored by the carrier when it enters the runtime and cleared when it leaves. The monitor that
 // wants the worker of a stuck carrier stores `taken`, makes every CPU pass a barrier (membarrier), and then reads `inside`:

@@ -135,10 +135,6 @@ def threads_outside_calls(pid):
     return found
 
 
-LOOKS = 3
-BETWEEN_LOOKS = 0.003  # seconds: longer than a thread that is ready waits for its CPU, mostly
-
-
 class Sampler(threading.Thread):
     """Looks at a process tree every few hundredths of a second and keeps the highest it saw."""
 
@@ -153,14 +149,6 @@ class Sampler(threading.Thread):
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.start()
-
-    def staying_outside_calls(self):
-        """Seen there again and again, since one that is on its way into a call, or out of it, is in it."""
-        found = threads_outside_calls(self.root)
-        for _ in range(LOOKS - 1):
-            time.sleep(BETWEEN_LOOKS)
-            found &= threads_outside_calls(self.root)
-        return found
 
     def run(self):
         # Of this thread alone: among hundreds of busy threads it would get no turn to look. Refused to all but root.
@@ -177,7 +165,8 @@ class Sampler(threading.Thread):
             values = status(pid)
             threads += values.get('Threads', 0)
             memory += values.get('VmRSS', 0) + values.get('VmPTE', 0)
-        own = len(self.staying_outside_calls()) if self.calls else 0
+        # Twice, since one that is on its way into a call, or out of it, is in it.
+        own = len(threads_outside_calls(self.root) & threads_outside_calls(self.root)) if self.calls else 0
         with self.lock:
             self.own = max(self.own, own)
             self.threads = max(self.threads, threads)
