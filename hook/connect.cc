@@ -19,11 +19,6 @@ namespace weft {
 
 namespace {
 
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
-}
-
 long raw_accept(int fd, sockaddr* address, socklen_t* length, int flags) {
   return sys::call(SYS_accept4, fd, sys::word(address), sys::word(length), flags);
 }

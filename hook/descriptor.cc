@@ -15,11 +15,6 @@ namespace weft {
 
 namespace {
 
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
-}
-
 bool hidden(int fd) { return tracking() && is_internal_fd(fd); }
 
 // Before a number is replaced. False: it is weft's and cannot be given up.
@@ -111,6 +106,7 @@ int fcntl_hook(int fd, int command, void* argument) {
     note_nonblocking(fd, status & O_NONBLOCK);
     Descriptor* d = descriptor(fd);
     if (d && kind_of(d) == DescriptorKind::pipe && (status & O_DIRECT)) d->flags |= Descriptor::kNoDrainHint;
+    if (d && kind_of(d) == DescriptorKind::file) note_direct(d, status & O_DIRECT);
   }
   return result;
 }

@@ -145,6 +145,8 @@ Descriptor* classify(int fd) {
   if (open_flags & O_NONBLOCK) flags |= Descriptor::kNonblocking;
   DescriptorKind kind = kind_by_mode(status);
   if (kind == DescriptorKind::pipe && (open_flags & O_DIRECT)) flags |= Descriptor::kNoDrainHint;
+  if (kind == DescriptorKind::file && (open_flags & O_DIRECT)) flags |= Descriptor::kDirect;
+  if (kind == DescriptorKind::file && (open_flags & O_DSYNC)) flags |= Descriptor::kSynchronous;
   if (open_flags & O_PATH) kind = DescriptorKind::file;
   if (!(status.st_mode & S_IFMT) && is_signalfd(fd)) kind = DescriptorKind::signals;
   if (S_ISSOCK(status.st_mode) && !(open_flags & O_PATH)) {
@@ -239,6 +241,13 @@ void note_sent(const msghdr* message) {
     Descriptor* d = descriptor(fd);
     if (d && kind_of(d) != DescriptorKind::unknown) mark_shared(fd, d);
   });
+}
+
+void note_direct(Descriptor* d, bool on) {
+  if (on)
+    d->flags |= Descriptor::kDirect;
+  else
+    d->flags &= (uint16_t)~Descriptor::kDirect;
 }
 
 void note_description_changed(int fd) {

@@ -47,6 +47,7 @@ void note_sent(const msghdr* message);      // descriptors that another process 
 
 // The program has changed what a description says.
 void note_nonblocking(int fd, bool on);
+void note_direct(Descriptor* d, bool on);
 void note_description_changed(int fd);  // some other entry may share it
 
 // Before a number is closed or replaced.

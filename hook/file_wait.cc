@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits that no descriptor's readiness tells of: disks, file locks, and the message queues and semaphores of the
-// system.
+// Waits that no descriptor's readiness tells of: file locks, and the message queues and semaphores of the system.
 //
-// Each is a blocking region that hands its worker on, since a disk takes longer than the others of that worker should wait. Where the
-// kernel can be asked without waiting, it is asked first, so that only a call that waits costs a hand-over.
+// Each is a blocking region that hands its worker on. Where the kernel can be asked without waiting, it is asked first, so that only a
+// call that waits costs a hand-over.
 #include "hook/hook.h"
 #include "sched/sys.h"
 
@@ -11,20 +10,7 @@ namespace weft {
 
 namespace {
 
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
-}
-
 enum class Cancels : bool { no, yes };  // a function that cannot throw is no cancellation point
-
-template <class Call>
-auto disk_call(Call call) {
-  Coroutine* self = woven();
-  if (!self) return call();
-  enter_call(self);
-  return blocking_call(RegionKind::lasting, call);
-}
 
 // attempt: the call told not to wait, as a raw result; `waits` is its way of saying that it would have to.
 template <class Attempt, class Call>
@@ -71,14 +57,6 @@ int operating(int id, sembuf* operations, size_t count, Call call) {
 }  // namespace weft
 
 using namespace weft;
-
-WEFT_EXPORT int fdatasync(int fd) {
-  return disk_call([&] { return real().fdatasync(fd); });
-}
-
-WEFT_EXPORT int fsync(int fd) {
-  return disk_call([&] { return real().fsync(fd); });
-}
 
 WEFT_EXPORT int flock(int fd, int operation) noexcept {
   return lasting_call(

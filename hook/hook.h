@@ -43,6 +43,12 @@ inline void cancellation_point(Coroutine* self) {
     deliver_signals_now();
 }
 
+// How a call begins that is a cancellation point.
+inline void enter_call(Coroutine* self) {
+  cancellation_point(self);
+  check_turn(self);
+}
+
 // After a wait said `interrupted`: runs cancellation and handlers. True: the call is to end with EINTR; false: restart it
 // (every handler that ran had SA_RESTART and the call is one that restarts).
 bool interrupted_call_ends(Coroutine* self, bool call_restarts);
@@ -62,8 +68,8 @@ void say_deep_binding();
 // As pthread_kill and its kin: 0 or EAGAIN; to the caller itself it is delivered at once (hook/signal.cc).
 int signal_send(Coroutine* target, int signal, const siginfo_t& info);
 
-// EPIPE: SIGPIPE for the coroutine, by its own mask (hook/signal.cc).
-void raise_sigpipe(Coroutine* self);
+// What comes with an error, SIGPIPE or SIGXFSZ: for the coroutine, by its own mask (hook/signal.cc).
+void raise_own(Coroutine* self, int signal);
 
 // A region for a call that sets errno, which leaving must not change. In all but a brief one the coroutine's signals are the kernel's:
 // they interrupt the call as they would natively.

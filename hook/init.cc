@@ -8,6 +8,7 @@
 #include "hook/others_behind.h"
 #include "hook/sanitizer.h"
 #include "hook/stdio.h"
+#include "sched/options.h"
 #include "sched/runtime.h"
 
 namespace weft {
@@ -57,6 +58,7 @@ void library_begin() {
   real_calls.cancel_now = cancel_now;
   real_calls.stdio_weave = stdio_weave;
   real_calls.native_because = [] {
+    if (library_behind_has_files()) options.files = FileWay::region;
     const char* why = native_for_sanitizer();
     return why ? why : native_for_library_behind();
   };

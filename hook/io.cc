@@ -5,7 +5,8 @@
 //   pipes           preadv2 and pwritev2 with RWF_NOWAIT
 //   ttys, eventfds, FIFOs, …   the same; where the kernel says EOPNOTSUPP, one look by poll and then the real call
 //   signalfds       the real call in a region, whose kernel thread has the coroutine's signals
-//   files           the real call: the page cache is fast, and the monitor covers a slow disk
+//   files           the real call: the page cache is fast, and the monitor covers a slow disk. What is sure to wait for the disk
+//                   (O_DIRECT, O_DSYNC) hands the worker on first
 #include "hook/io.h"
 
 #include <fcntl.h>
@@ -20,9 +21,9 @@ namespace {
 constexpr int kNowait = 8;            // RWF_NOWAIT
 constexpr size_t kPipeBuffer = 4096;  // PIPE_BUF: what a writable pipe takes without waiting
 
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
+template <class Call>
+long file_transfer(bool waits, Call call) {
+  return waits ? in_region(RegionKind::lasting, call) : call();
 }
 
 long raw_readv(int fd, const iovec* vector, size_t count) {
@@ -72,7 +73,7 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
     if (!d) return cancellable_call(RegionKind::brief, plain);
-    if (kind_of(d) == DescriptorKind::file) return plain();
+    if (kind_of(d) == DescriptorKind::file) return file_transfer(has(d, Descriptor::kDirect), plain);
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t room = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
     if (room == 0 || room == SIZE_MAX) return plain();
@@ -102,12 +103,13 @@ long read_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
   return cancellable_call(RegionKind::brief, plain);
 }
 
-long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
+long write_by_kind(Coroutine* self, int fd, const iovec* vector, size_t count) {
   auto plain = [&] { return raw_writev(fd, vector, count); };
   for (int attempt = 0; attempt < 2; attempt++) {
     Descriptor* d = known(fd);
     if (!d) return cancellable_call(RegionKind::brief, plain);
-    if (kind_of(d) == DescriptorKind::file) return plain();
+    if (kind_of(d) == DescriptorKind::file)
+      return file_transfer(has(d, Descriptor::kDirect | Descriptor::kSynchronous), plain);
     if (kind_of(d) == DescriptorKind::internal) return -EBADF;
     size_t total = count == 1 ? vector->iov_len : bytes_of(vector, (long)count);
     if (total == 0 || total == SIZE_MAX) return plain();
@@ -147,6 +149,12 @@ long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
     return result;
   }
   return cancellable_call(RegionKind::brief, plain);
+}
+
+long write_vector(Coroutine* self, int fd, const iovec* vector, size_t count) {
+  long result = write_by_kind(self, fd, vector, count);
+  if (result == -EFBIG) file_too_large(self);
+  return result;
 }
 
 }  // namespace
@@ -195,25 +203,4 @@ WEFT_EXPORT ssize_t writev(int fd, const iovec* vector, int count) {
   if (!self || count <= 0 || count > 1024) return real().writev(fd, vector, count);
   enter_call(self);
   return as_errno(write_vector(self, fd, vector, (size_t)count));
-}
-
-// Positioned calls are on files; the monitor covers a slow disk.
-WEFT_EXPORT ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
-  if (Coroutine* self = woven()) enter_call(self);
-  return real().pread(fd, buffer, size, offset);
-}
-
-WEFT_EXPORT ssize_t preadv(int fd, const iovec* vector, int count, off_t offset) {
-  if (Coroutine* self = woven()) enter_call(self);
-  return real().preadv(fd, vector, count, offset);
-}
-
-WEFT_EXPORT ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
-  if (Coroutine* self = woven()) enter_call(self);
-  return real().pwrite(fd, buffer, size, offset);
-}
-
-WEFT_EXPORT ssize_t pwritev(int fd, const iovec* vector, int count, off_t offset) {
-  if (Coroutine* self = woven()) enter_call(self);
-  return real().pwritev(fd, vector, count, offset);
 }

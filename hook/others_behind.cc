@@ -12,16 +12,33 @@
 
 namespace weft {
 
-const char* native_for_library_behind() {
+namespace {
+
+struct Call {
+  const char* name;
+  void* address;
+};
+#define WEFT_WOVEN(name) \
+  { #name, (void*)real().name.get() }
+
+// The first of them that is not libc's, and whose it is.
+template <size_t kCount>
+const Call* of_another(const Call (&calls)[kCount], const char** library) {
   int (*find_object)(void*, dl_find_object*) = (decltype(find_object))dlsym(RTLD_DEFAULT, "_dl_find_object");
   dl_find_object libc, found;
   if (!find_object || find_object(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &libc)) return nullptr;
-  const Real& next = real();
-  const struct {
-    const char* name;
-    void* address;
-  } woven_calls[] = {
-#define WEFT_WOVEN(name) {#name, (void*)next.name.get()}
+  for (const Call& call : calls) {
+    if (find_object(call.address, &found) || found.dlfo_link_map == libc.dlfo_link_map) continue;
+    *library = found.dlfo_link_map->l_name;
+    return &call;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* native_for_library_behind() {
+  const Call woven_calls[] = {
       WEFT_WOVEN(accept),        WEFT_WOVEN(clock_nanosleep),
       WEFT_WOVEN(connect),       WEFT_WOVEN(nanosleep),
       WEFT_WOVEN(poll),          WEFT_WOVEN(pthread_cond_timedwait),
@@ -31,16 +48,20 @@ const char* native_for_library_behind() {
       WEFT_WOVEN(sendmsg),       WEFT_WOVEN(sendto),
       WEFT_WOVEN(sem_timedwait), WEFT_WOVEN(sleep),
       WEFT_WOVEN(write),
-#undef WEFT_WOVEN
   };
-  for (const auto& call : woven_calls) {
-    if (find_object(call.address, &found) || found.dlfo_link_map == libc.dlfo_link_map) continue;
-    static char why[256];
-    snprintf(why, sizeof why, "%s has a %s of its own; put it in front of libweft.so in LD_PRELOAD",
-             found.dlfo_link_map->l_name, call.name);
-    return why;
-  }
-  return nullptr;
+  const char* library;
+  const Call* call = of_another(woven_calls, &library);
+  if (!call) return nullptr;
+  static char why[256];
+  snprintf(why, sizeof why, "%s has a %s of its own; put it in front of libweft.so in LD_PRELOAD", library, call->name);
+  return why;
+}
+
+bool library_behind_has_files() {
+  const Call calls_on_files[] = {WEFT_WOVEN(fdatasync), WEFT_WOVEN(fsync),  WEFT_WOVEN(pread),
+                                 WEFT_WOVEN(preadv),    WEFT_WOVEN(pwrite), WEFT_WOVEN(pwritev)};
+  const char* library;
+  return of_another(calls_on_files, &library) != nullptr;
 }
 
 }  // namespace weft

@@ -7,4 +7,7 @@ namespace weft {
 // Why the threads of this program have to stay native; null: no such library is there.
 const char* native_for_library_behind();
 
+// Does such a library have a call on files of its own (libeatmydata)? Then they are made for real.
+bool library_behind_has_files();
+
 }  // namespace weft

@@ -54,11 +54,6 @@ struct Polling {
   }
 };
 
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
-}
-
 // Takes the counters before a look. True: no look is needed, nothing can be there.
 bool take_counters(Polling* polling) {
   bool drained = polling->may_skip_look;

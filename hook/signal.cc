@@ -150,9 +150,9 @@ int signal_send(Coroutine* target, int signal, const siginfo_t& info) {
   return error;
 }
 
-void raise_sigpipe(Coroutine* self) {
+void raise_own(Coroutine* self, int signal) {
   int error = errno;
-  signal_post(self, SIGPIPE, signal_info_of_sender(SIGPIPE, SI_USER));
+  signal_post(self, signal, signal_info_of_sender(signal, SI_USER));
   deliver_signals_now();
   errno = error;
 }

@@ -116,7 +116,7 @@ long transmit(Coroutine* self, int fd, Descriptor* d, size_t total, int flags, b
     *mode = MSG_NOSIGNAL;
     result = cancellable_call(RegionKind::lasting, [&] { return attempt(fd, 0); });
   }
-  if (result == -EPIPE && !message && !(flags & MSG_NOSIGNAL)) raise_sigpipe(self);
+  if (result == -EPIPE && !message && !(flags & MSG_NOSIGNAL)) raise_own(self, SIGPIPE);
   return result;
 }
 
@@ -127,11 +127,6 @@ void renew_if_stale(int fd, long result) {
 }
 
 bool woven_socket(const Descriptor* d) { return d && is_socket(d); }
-
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
-}
 
 }  // namespace
 

@@ -12,11 +12,6 @@ namespace weft {
 
 namespace {
 
-void enter_call(Coroutine* self) {
-  cancellation_point(self);
-  check_turn(self);
-}
-
 bool waits(const Descriptor* d) {
   return d && kind_of(d) != DescriptorKind::file && kind_of(d) != DescriptorKind::internal &&
          !has(d, Descriptor::kNonblocking | Descriptor::kUnpollable);
@@ -72,8 +67,8 @@ long woven_sendfile(Coroutine* self, int out, int in, off_t* offset, size_t coun
     if (result > 0) done += (size_t)result;
   } while (result > 0 && done < count);
   if (result == -EPIPE) {
-    take_back_pipe_signal();
-    if (!done) raise_sigpipe(self);
+    take_back_signal(SIGPIPE);
+    if (!done) raise_own(self, SIGPIPE);
   }
   return done ? (long)done : result;
 }

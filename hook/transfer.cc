@@ -60,16 +60,26 @@ bool ready_now(int fd, short events) {
   return sys::call(SYS_ppoll, sys::word(&look), 1, sys::word(&at_once), 0, 8) != 0;
 }
 
-void take_back_pipe_signal() {
-  uint64_t pipe_signal = uint64_t{1} << (SIGPIPE - 1);
+bool take_back_signal(int signal) {
+  uint64_t set = uint64_t{1} << (signal - 1);
   timespec at_once = {};
-  sys::call(SYS_rt_sigtimedwait, sys::word(&pipe_signal), 0, sys::word(&at_once), 8);
+  long taken;
+  do taken = sys::call(SYS_rt_sigtimedwait, sys::word(&set), 0, sys::word(&at_once), 8);
+  while (taken == -EINTR);
+  return taken == signal;
 }
 
 long broken_pipe(Coroutine* self) {
-  take_back_pipe_signal();
-  raise_sigpipe(self);
+  take_back_signal(SIGPIPE);
+  raise_own(self, SIGPIPE);
   return -EPIPE;
+}
+
+void file_too_large(Coroutine* self) {
+  int error = errno;
+  bool beyond_limit = take_back_signal(SIGXFSZ);
+  errno = error;
+  if (beyond_limit) raise_own(self, SIGXFSZ);
 }
 
 }  // namespace weft

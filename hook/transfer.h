@@ -189,7 +189,10 @@ inline bool is_socket(const Descriptor* d) {
 }
 
 bool ready_now(int fd, short events);  // one look by poll
-void take_back_pipe_signal();          // SIGPIPE that a raw write left pending on the carrier
-long broken_pipe(Coroutine* self);     // that, and SIGPIPE for the coroutine; gives -EPIPE
+// A signal that a raw call left pending on the carrier. False: there was none.
+bool take_back_signal(int signal);
+long broken_pipe(Coroutine* self);  // SIGPIPE for the coroutine instead of the carrier; gives -EPIPE
+// EFBIG: where it is RLIMIT_FSIZE that is passed, SIGXFSZ for the coroutine instead of the carrier.
+void file_too_large(Coroutine* self);
 
 }  // namespace weft

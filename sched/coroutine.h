@@ -45,7 +45,8 @@ enum class WaitKind : uint8_t {
   barrier,
   once,
   region,
-  signal
+  signal,
+  file
 };
 // Waits of cancellation points; the others go on when a cancellation comes.
 inline bool ends_by_cancel(WaitKind kind) {

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "sched/file_ring.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/metrics.h"
@@ -308,6 +309,19 @@ int make_internal_fd(int fd) {
   return high;
 }
 
+namespace {
+
+bool relocate(int fd, std::atomic<int>* number) {
+  int high = duplicate_high(fd);
+  if (high < 0) return false;
+  mark_internal(high);
+  number->store(high, std::memory_order_release);
+  renew_descriptor(fd);
+  return true;
+}
+
+}  // namespace
+
 bool relocate_internal_fd(int fd) {
   int number = fd;
   if (spare.compare_exchange_strong(number, -1)) {
@@ -317,18 +331,11 @@ bool relocate_internal_fd(int fd) {
   }
   for (unsigned i = 0; i < worker_count(); i++) {
     Worker* worker = worker_at(i);
-    std::atomic<int>* slot = worker->epoll_fd == fd   ? &worker->epoll_fd
-                             : worker->event_fd == fd ? &worker->event_fd
-                                                      : nullptr;
-    if (!slot) continue;
-    int high = duplicate_high(fd);
-    if (high < 0) return false;
-    mark_internal(high);
-    slot->store(high, std::memory_order_release);
-    renew_descriptor(fd);
-    return true;
+    if (worker->epoll_fd == fd) return relocate(fd, &worker->epoll_fd);
+    if (worker->event_fd == fd) return relocate(fd, &worker->event_fd);
   }
-  return false;
+  std::atomic<int>* of_ring = file_ring_number(fd);
+  return of_ring && relocate(fd, of_ring);
 }
 
 void descriptors_part() {
@@ -350,7 +357,7 @@ void descriptors_reset() {
   unsigned kept_count = 0;
   for (int fd = next_internal_fd(0); fd >= 0; fd = next_internal_fd(fd + 1)) {
     if (thread_state.descriptors_apart) break;  // the child has none of them
-    bool ours = descriptor(fd)->sleepers != 0 || fd == spare.load();
+    bool ours = descriptor(fd)->sleepers != 0 || fd == spare.load() || file_ring_number(fd);
     for (unsigned i = 0; i < worker_count(); i++)
       if (worker_at(i)->epoll_fd == fd || worker_at(i)->event_fd == fd) ours = true;
     if (ours)

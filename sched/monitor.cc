@@ -16,6 +16,7 @@
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
+#include "sched/file_ring.h"
 #include "sched/log.h"
 #include "sched/poller.h"
 #include "sched/runtime.h"
@@ -117,7 +118,7 @@ bool all_sleep() {
 void end_if_alone() {
   if (!main_left.load(std::memory_order_acquire) || live_coroutines()) return;
   if (__atomic_load_n(main_tid, __ATOMIC_ACQUIRE) > 0) return;  // main's own unwinding goes on; -1: ended and joined
-  if (kernel_thread_count() > carriers_alive() + relay_threads() + 1 /* the monitor */) return;
+  if (kernel_thread_count() > carriers_alive() + relay_threads() + file_ring_threads() + 1 /* the monitor */) return;
   uint64_t mask = last_mask.load(std::memory_order_relaxed);
   sys::sigprocmask(SIG_SETMASK, &mask, nullptr);  // what the program does at its exit it does as its last thread would
   exit(0);

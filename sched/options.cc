@@ -39,7 +39,7 @@ constexpr const char* kNames[] = {
 #undef WEFT_OPTION
 };
 
-enum class Verdict { good, not_a_number, too_large, not_a_size, not_yes_or_no, too_long };
+enum class Verdict { good, not_a_number, too_large, not_a_size, not_yes_or_no, no_way, too_long };
 
 const char* words_of(Verdict verdict) {
   switch (verdict) {
@@ -51,6 +51,8 @@ const char* words_of(Verdict verdict) {
       return "is not a number of bytes, like 65536, 64K, 1M or 1G";
     case Verdict::not_yes_or_no:
       return "is neither 'yes' nor 'no'";
+    case Verdict::no_way:
+      return "is none of uring, region and auto";
     case Verdict::too_long:
       return "is longer than weft takes";
     case Verdict::good:
@@ -115,6 +117,18 @@ Verdict parse_yesno(const char* value, bool* result) {
 }
 
 Verdict parse_flag(const char* value, bool* result) { return parse_yesno(value, result); }
+
+Verdict parse_way(const char* value, FileWay* result) {
+  if (strcmp(value, "uring") == 0)
+    *result = FileWay::uring;
+  else if (strcmp(value, "region") == 0)
+    *result = FileWay::region;
+  else if (strcmp(value, "auto") == 0)
+    *result = FileWay::automatic;
+  else
+    return Verdict::no_way;
+  return Verdict::good;
+}
 
 Verdict parse_text(const char* value, const char** result) {
   unsigned length = (unsigned)strnlen(value, kTextRoom) + 1;

@@ -6,6 +6,9 @@
 
 namespace weft {
 
+// How calls are made that wait for a disk.
+enum class FileWay : uint8_t { automatic, uring, region };
+
 struct Options {
 #define WEFT_COUNT uint64_t
 #define WEFT_OPTION(NAME, member, kind, initial, META, text) WEFT_TYPE_##kind member = {};
@@ -15,6 +18,7 @@ struct Options {
 #define WEFT_TYPE_flag bool
 #define WEFT_TYPE_text const char*
 #define WEFT_TYPE_names const char*
+#define WEFT_TYPE_way FileWay
 #include "sched/options.def"
 #undef WEFT_OPTION
 #undef WEFT_COUNT

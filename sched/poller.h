@@ -67,13 +67,15 @@ struct alignas(64) Descriptor {
   static constexpr uint16_t kUnpollable = 8;  // epoll refused it: waits are blocking regions
   static constexpr uint16_t kLowWater = 16;   // SO_RCVLOWAT above 1
   static constexpr uint16_t kUnixSocket = 32;
-  static constexpr uint16_t kDatagram = 64;       // SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW: a call is a message
-  static constexpr uint16_t kTcp = 128;           // also of a listener, whose connections are streams then
-  static constexpr uint16_t kHungUp = 256;        // EPOLLHUP was seen
-  static constexpr uint16_t kPollToRead = 512;    // preadv2 does not take RWF_NOWAIT: poll first
-  static constexpr uint16_t kPollToWrite = 1024;  // nor does pwritev2
-  static constexpr uint16_t kTimed = 2048;        // one of the timeouts is, or was, set
-  static constexpr uint16_t kShortRead = 4096;    // a short read was taken for its last
+  static constexpr uint16_t kDatagram = 64;        // SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW: a call is a message
+  static constexpr uint16_t kTcp = 128;            // also of a listener, whose connections are streams then
+  static constexpr uint16_t kHungUp = 256;         // EPOLLHUP was seen
+  static constexpr uint16_t kPollToRead = 512;     // preadv2 does not take RWF_NOWAIT: poll first
+  static constexpr uint16_t kPollToWrite = 1024;   // nor does pwritev2
+  static constexpr uint16_t kTimed = 2048;         // one of the timeouts is, or was, set
+  static constexpr uint16_t kShortRead = 4096;     // a short read was taken for its last
+  static constexpr uint16_t kDirect = 8192;        // a file with O_DIRECT: whatever is moved waits for the disk
+  static constexpr uint16_t kSynchronous = 16384;  // one with O_DSYNC: what is written waits for it
 };
 
 static_assert(offsetof(Descriptor, poller) <= 64);

@@ -16,6 +16,7 @@
 #include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/cpu_time_signals.h"
+#include "sched/file_ring.h"
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
 #include "sched/internal_signals.h"
@@ -289,6 +290,7 @@ void runtime_after_fork_child() {
   regions_reset();
   signals_reset();
   monitor_reset();
+  file_ring_reset();
   chaos_reset();
   carriers.store(0);
   retired_carriers = nullptr;

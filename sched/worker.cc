@@ -166,7 +166,7 @@ bool may_go_first(const Worker* worker) {
          kTurnsBetween;
 }
 
-// What one had begun when it lost the worker others may wait for, each with a turn of its own: the log of a database that is on
+// What one had begun when it lost the worker, or parked for a disk, others may wait for, each with a turn of its own: the log of a database that is on
 // the disk now. So it goes first, as the kernel has it for those that have slept; but no more than a share of the turns is theirs.
 void drain_returned(Worker* worker) {
   for (Coroutine* oldest = taken_off(&worker->returned); oldest;) {
@@ -584,7 +584,10 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  push_inbox(worker_for(coroutine), coroutine);
+  if (coroutine->wait_kind.load(std::memory_order_relaxed) == (uint8_t)WaitKind::file)
+    make_ready_again(coroutine);
+  else
+    push_inbox(worker_for(coroutine), coroutine);
 }
 
 void make_ready_again(Coroutine* coroutine) {

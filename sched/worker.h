@@ -73,15 +73,15 @@ struct alignas(64) Worker {
 
   // all
   alignas(64) std::atomic<Coroutine*> inbox{nullptr};  // newest first
-  std::atomic<Coroutine*> returned{nullptr};  // back from the kernel, where they had lost the worker; newest first
-  std::atomic<uint32_t> sleeping{0};          // blocked in its poller: an eventfd write wakes it
-  std::atomic<uint32_t> spinning{0};          // awake, and looks into its inbox
-  std::atomic<uint32_t> begun_here{0};        // somebody who is no coroutine has made one and put it here
-  std::atomic<uint32_t> thief{0};             // index + 1 of a worker that wants work
-  std::atomic<uint32_t> kick_owed{0};         // by the monitor, for one who does not have the eventfd
-  std::atomic<uint32_t> preempt{0};           // the running coroutine has had its time, or another goes before it
-  std::atomic<uint32_t> shares{0};            // monitor writes: who is made ready here goes to a sleeping worker
-  Carrier* carrier = nullptr;                 // guarded by handoff_lock
+  std::atomic<Coroutine*> returned{nullptr};           // back from the kernel; see make_ready_again(); newest first
+  std::atomic<uint32_t> sleeping{0};                   // blocked in its poller: an eventfd write wakes it
+  std::atomic<uint32_t> spinning{0};                   // awake, and looks into its inbox
+  std::atomic<uint32_t> begun_here{0};                 // somebody who is no coroutine has made one and put it here
+  std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
+  std::atomic<uint32_t> kick_owed{0};                  // by the monitor, for one who does not have the eventfd
+  std::atomic<uint32_t> preempt{0};  // the running coroutine has had its time, or another goes before it
+  std::atomic<uint32_t> shares{0};   // monitor writes: who is made ready here goes to a sleeping worker
+  Carrier* carrier = nullptr;        // guarded by handoff_lock
   TimerHeap timers;
 
   // monitor only
@@ -127,7 +127,7 @@ inline void leave(Coroutine* self) { self->carrier->inside.store(0, std::memory_
 
 // Makes a coroutine run soon. Any thread.
 void make_ready(Coroutine* coroutine);
-// The same for one that has lost its worker in a call and wants one again.
+// The same for one that has lost its worker in a call and wants one again, or has waited for a disk.
 void make_ready_again(Coroutine* coroutine);
 
 // Waits until `waiter.word` has a reason. `ticket` is that of begin(). The coroutine form is called inside (after enter) and

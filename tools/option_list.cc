@@ -95,6 +95,12 @@ void check_yesno(const Option& option, const char* value) {
   if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) fail_value(option, value, "is neither 'yes' nor 'no'");
 }
 
+void check_way(const Option& option, const char* value) {
+  for (const char* way : {"uring", "region", "auto"})
+    if (strcmp(value, way) == 0) return;
+  fail_value(option, value, "is none of uring, region and auto");
+}
+
 void check_names(const Option& option, const char* value) {
   if (*value == '\0') fail_value(option, value, "is no name");
   for (const char* name = value;; name = strchr(name, ',') + 1) {
@@ -178,6 +184,9 @@ void set_option(Option& option, const char* value) {
       break;
     case OptionKind::flag:
       value = "1";
+      break;
+    case OptionKind::way:
+      check_way(option, value);
       break;
     case OptionKind::text:
       value = check_text(option, value);

@@ -13,6 +13,7 @@ enum class OptionKind {
   yesno,  // "yes" or "no"
   flag,   // no value on the command line; the variable is "1"
   text,   // anything that the option's own rule takes
+  way,    // "uring", "region" or "auto"
   names,  // words separated by commas; given again it adds to them
 };
 

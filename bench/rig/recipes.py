@@ -155,9 +155,9 @@ def mariadb_data(site):
     return data
 
 
-def mariadb(site, mode=None, fresh=None):
-    """As the package's unit starts it, by the same configuration but for places and how many may connect. `fresh`: a data
-    directory no server has run on yet, to begin with a copy of."""
+def mariadb(site, mode=None, fresh=None, threads='one-thread-per-connection', more=''):
+    """As the package's unit starts it, by the same configuration but for places, how many may connect, how `threads` serve them
+    and the lines of `more`. `fresh`: a data directory no server has run on yet, to begin with a copy of."""
     if fresh and not os.path.isdir(site.path('mariadb')):
         subprocess.run(['cp', '-a', '--sparse=always', fresh, site.path('mariadb')], check=True)
     data, port = mariadb_data(site), free_port()
@@ -172,10 +172,11 @@ datadir = {data}
 socket = {data}/socket
 pid-file = {data}/pid
 port = {port}
-thread_handling = one-thread-per-connection
+thread_handling = {threads}
 max_connections = 2400
 back_log = 4096
 max_prepared_stmt_count = 1000000
+{more}
 ''')
     process = listed(site.start(['/usr/sbin/mariadbd', f'--defaults-file={config}'], mode, user='mysql', cwd='/'), port)
     process.ready(lambda: 'ready for connections' in process.err(), 'accepting connections')
@@ -186,6 +187,44 @@ def python_http(site, mode=None):
     root, port = web_root(site), free_port()
     return listed(site.start([PYTHON, '-u', '-m', 'http.server', '-p', 'HTTP/1.1', '-b', '127.0.0.1', '-d', root,
                               str(port)], mode), port)
+
+
+PYTHON_ECHO = '''
+import socketserver, threading
+class Server(socketserver.ThreadingTCPServer):
+    request_queue_size = 4096
+    daemon_threads = True
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
+with Server(('127.0.0.1', 0), Handler) as server:
+    print('port', server.server_address[1], flush=True)
+    server.serve_forever()
+'''
+
+# http.server's command line listens with a backlog of 5.
+PYTHON_PAGES = '''
+import functools, http.server, sys
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 4096
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def log_message(self, *words): pass
+with Server(('127.0.0.1', 0), functools.partial(Handler, directory=sys.argv[1])) as server:
+    print('port', server.server_address[1], flush=True)
+    server.serve_forever()
+'''
+
+
+def python_echo(site, mode=None):
+    """socketserver.ThreadingTCPServer."""
+    return announced(site, [PYTHON, '-u', site.write('echo.py', PYTHON_ECHO)], mode)
+
+
+def python_pages(site, mode=None):
+    """http.server.ThreadingHTTPServer, with a backlog that holds thousands who come at once."""
+    return announced(site, [PYTHON, '-u', site.write('pages.py', PYTHON_PAGES), web_root(site)], mode)
 
 
 def announced(site, argv, mode=None, **how):

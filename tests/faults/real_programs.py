@@ -142,23 +142,8 @@ def python_http(site, mode):
     return server, lambda: get(server.port, '/page.txt', seeded_text(4000))
 
 
-ECHO_SCRIPT = '''
-import socketserver
-class Server(socketserver.ThreadingTCPServer):
-    request_queue_size = 100
-    daemon_threads = True
-class Handler(socketserver.BaseRequestHandler):
-    def handle(self):
-        while data := self.request.recv(65536):
-            self.request.sendall(data)
-with Server(('127.0.0.1', 0), Handler) as server:
-    print('port', server.server_address[1], flush=True)
-    server.serve_forever()
-'''
-
-
 def python_echo(site, mode):
-    server = recipes.announced(site, [recipes.PYTHON, '-u', site.write('echo.py', ECHO_SCRIPT)], mode)
+    server = recipes.python_echo(site, mode)
     return server, lambda: plain_echo(server.port, seeded_text(20_000))
 
 

@@ -122,7 +122,8 @@ class Injector:
     def environment(self, woven, stats_path):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(('WEFT_', 'LD_'))}
         if woven:
-            kept |= {'INJECT_PRELOAD': self.library, 'WEFT_WORKERS': str(self.workers), 'WEFT_STATS': stats_path}
+            # The injector's own filter would be taken for a sandbox, in which files go by regions.
+            kept |= {'INJECT_PRELOAD': self.library, 'WEFT_WORKERS': str(self.workers), 'WEFT_STATS': stats_path, 'WEFT_FILES': 'uring'}
         return kept
 
     def run(self, argv, fault=None, woven=True, seconds=15, counted=False):
