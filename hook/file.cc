@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls on files that may wait for a disk, at a place that the call itself names: the ring of files makes them (sched/file_ring.h).
 //
-//   pread      first with RWF_NOWAIT, which takes what is in the page cache; only the rest waits
+//   pread      first with RWF_NOWAIT, which takes what is in the page cache; only the rest waits. That costs a fifth more than a
+//              plain call, which is made instead, but for one in 16, where the page cache had everything so far
 //   pwrite     into the page cache, as natively; with O_DIRECT or O_DSYNC it waits
 //   fsync      waits
 //
@@ -37,6 +38,21 @@ FileRequest transfer(uint8_t operation, int fd, const iovec* vector, size_t coun
   return request;
 }
 
+constexpr uint8_t kTrusted = 16;
+
+bool expects_cached(Descriptor* d) {
+  uint8_t cached = d->cached.load(std::memory_order_relaxed);
+  if (cached < kTrusted) return false;
+  d->cached.store(cached < 2 * kTrusted - 2 ? (uint8_t)(cached + 1) : (uint8_t)(kTrusted - 1),
+                  std::memory_order_relaxed);
+  return true;
+}
+
+void note_cached(Descriptor* d, bool cached) {
+  d->cached.store(cached ? (uint8_t)(d->cached.load(std::memory_order_relaxed) + 1) : uint8_t{0},
+                  std::memory_order_relaxed);
+}
+
 // What the page cache has of it: a count, all of it or up to the end of the file; -EAGAIN: the disk is to be waited for.
 long read_cached(int fd, Descriptor* d, const iovec* vector, size_t count, size_t total, off_t offset) {
   size_t done = 0;
@@ -62,9 +78,10 @@ ssize_t read_at(int fd, const iovec* vector, size_t count, off_t offset, Call ca
   size_t total = bytes_of(vector, (long)count);
   if (!d || kind_of(d) != DescriptorKind::file || !total || total > kMostAtOnce || offset < 0) return call();
   if (!has(d, Descriptor::kDirect)) {
-    if (has(d, Descriptor::kPollToRead)) return call();
+    if (has(d, Descriptor::kPollToRead) || expects_cached(d)) return call();
     long got = read_cached(fd, d, vector, count, total, offset);
     if (has(d, Descriptor::kPollToRead)) return call();
+    note_cached(d, got != -EAGAIN);
     if (got != -EAGAIN) return as_errno(got);
   }
   return disk_call(transfer(IORING_OP_READV, fd, vector, count, offset), call);

@@ -178,6 +178,7 @@ void renew_locked(Descriptor* d) {
   d->poller = 0;
   d->sleepers = 0;
   d->flags.store(0, std::memory_order_relaxed);
+  d->cached.store(0, std::memory_order_relaxed);
   d->kind.store((uint8_t)DescriptorKind::unknown, std::memory_order_relaxed);
   d->receive_timeout.store(0, std::memory_order_relaxed);
   d->send_timeout.store(0, std::memory_order_relaxed);

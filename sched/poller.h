@@ -47,16 +47,17 @@ struct Readiness {
 // Fields that are not atomic are guarded by lock. Flags, kind and timeouts are the hooks' knowledge of the number; they may be stale.
 // What a call that waits touches is in the first 64 bytes.
 struct alignas(64) Descriptor {
-  Lock lock;                              // guards the queues, registration and generation
-  std::atomic<uint32_t> generation;       // bumped when the number changes its meaning
-  Readiness ready[2];                     // by Direction
-  std::atomic<uint32_t> registered;       // events asked for, 0: in no epoll; written under lock
-  std::atomic<uint16_t> flags;            // bits below
-  std::atomic<uint8_t> kind;              // DescriptorKind
-  uint16_t poller;                        // index + 1 of the worker whose epoll has it
-  uint32_t sleepers;                      // waiters that stayed on this private duplicate
-  std::atomic<uint32_t> epoch;            // description_epochs[group] when flags and timeouts were last looked up
-  std::atomic<uint32_t> group;            // of a shared one: entries that may have the same description have the same
+  Lock lock;                         // guards the queues, registration and generation
+  std::atomic<uint32_t> generation;  // bumped when the number changes its meaning
+  Readiness ready[2];                // by Direction
+  std::atomic<uint32_t> registered;  // events asked for, 0: in no epoll; written under lock
+  std::atomic<uint16_t> flags;       // bits below
+  std::atomic<uint8_t> kind;         // DescriptorKind
+  std::atomic<uint8_t> cached;       // of a file: how often in a row the page cache had what was read; see hook/file.cc
+  uint16_t poller;                   // index + 1 of the worker whose epoll has it
+  uint32_t sleepers;                 // waiters that stayed on this private duplicate
+  std::atomic<uint32_t> epoch;       // description_epochs[group] when flags and timeouts were last looked up
+  std::atomic<uint32_t> group;       // of a shared one: entries that may have the same description have the same
   std::atomic<uint64_t> receive_timeout;  // SO_RCVTIMEO in nanoseconds, 0: none
   std::atomic<uint64_t> send_timeout;     // SO_SNDTIMEO
 
