@@ -9,6 +9,7 @@
 
 #include "asm/ucontext.h"
 #include "sched/handler_entry.h"
+#include "sched/idle_stacks.h"
 
 using namespace weft;
 
@@ -47,6 +48,7 @@ extern "C" void weft_context_left(const ucontext_t* to) {
 
 // The stack that the function finds: where it returns to, the arguments that no register holds, the link.
 WEFT_EXPORT void makecontext(ucontext_t* context, void (*function)(void), int count, ...) noexcept {
+  idle_stacks_stay();
   constexpr int kByRegister = 6;
   constexpr int kRegisters[kByRegister] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
   greg_t* registers = context->uc_mcontext.gregs;

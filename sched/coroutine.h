@@ -117,6 +117,7 @@ struct alignas(64) Coroutine {
   bool tls_is_stale;    // modules loaded since may have left something in the block
   bool is_listed;       // its block is in glibc's list of threads
   bool has_block;       // a TLS block and stack are there, from an earlier coroutine of this slot
+  uint64_t idle_wait;   // the monitor's alone; see idle_stacks.cc
   uint32_t slot;        // its place in the table
   uint32_t generation;  // coroutines that have had this slot
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The monitor's round: takes workers from stuck carriers, makes carriers for workers that wait for one, asks the running coroutine to
-// give way, looks at waits that last, and ends the process when main has left and nobody else remains.
+// give way, looks at waits that last, gives back what the stacks of parked ones do not need, and ends the process when main has left and
+// nobody else remains.
 //
 // It sleeps without a timeout once every worker sleeps in its poller and nothing is left to look at; the first worker that wakes
 // starts it again. `asleep` and a worker's `sleeping` are stored before the other is read, so one of the two is seen.
@@ -17,6 +18,7 @@
 #include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/file_ring.h"
+#include "sched/idle_stacks.h"
 #include "sched/log.h"
 #include "sched/poller.h"
 #include "sched/runtime.h"
@@ -156,7 +158,9 @@ void* monitor_main(void*) {
       busy = true;
     }
     if (busy) quiet_since = now;
-    if (now - quiet_since >= kIdleFor && !surplus && !(surplus = coroutines_count_surplus())) {
+    idle_stacks_look(now, busy);
+    if (now - quiet_since >= kIdleFor && idle_stacks_settled(quiet_since) && !surplus &&
+        !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
       if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
       asleep.store(0);

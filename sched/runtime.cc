@@ -19,6 +19,7 @@
 #include "sched/file_ring.h"
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
+#include "sched/idle_stacks.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -291,6 +292,7 @@ void runtime_after_fork_child() {
   signals_reset();
   monitor_reset();
   file_ring_reset();
+  idle_stacks_reset();
   chaos_reset();
   carriers.store(0);
   retired_carriers = nullptr;

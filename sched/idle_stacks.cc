@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Passes over the table of coroutines, in short portions.
+//
+// A stack may be touched while its coroutine cannot be resumed: kSwitchedOut is taken away, as if the coroutine had not left it yet, and
+// whoever ends the wait meanwhile leaves it to us to make it ready, as to one who parks (sched/wait.h).
+#include "sched/idle_stacks.h"
+
+#include "sched/chaos.h"
+#include "sched/clock.h"
+#include "sched/coroutine.h"
+#include "sched/metrics.h"
+#include "sched/stack.h"
+#include "sched/worker.h"
+
+namespace weft {
+
+namespace {
+
+constexpr uint64_t kMillisecond = 1000000;
+constexpr uint64_t kBetweenPortions = 10 * kMillisecond;
+constexpr uint64_t kPortion = kMillisecond / 10;
+constexpr uint64_t kBetweenPasses = 500 * kMillisecond;
+constexpr uint64_t kBetweenPassesBusy = 5000 * kMillisecond;
+constexpr uint32_t kLooksAtOnce = 64;
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kRedZone = 128;
+
+// Monitor only.
+uint32_t next_slot;
+uint32_t noted;  // in this pass: parked, and to be looked at again
+uint64_t pass_begun;
+uint64_t last_portion;
+uint64_t last_begun;  // of the passes that are over
+uint64_t last_ended;
+uint32_t last_noted;
+bool passing;
+
+std::atomic<bool> stay{false};
+
+constexpr uint64_t kGivenBack = 1;  // in Coroutine::idle_wait, beside the ticket
+
+bool rests(const Coroutine* coroutine) {
+  return coroutine->state.load(std::memory_order_relaxed) == State::parked && !coroutine->supplied_stack &&
+         coroutine->has_block;
+}
+
+void give_back(Coroutine* coroutine, uint64_t ticket) {
+  std::atomic<uint64_t>& word = coroutine->waiter.word;
+  uint64_t seen = word.load(std::memory_order_acquire);
+  if (seen >> 8 != ticket || (seen & (Waiter::kReasonMask | Waiter::kKernelThread)) || !(seen & Waiter::kSwitchedOut) ||
+      !word.compare_exchange_strong(seen, seen & ~Waiter::kSwitchedOut, std::memory_order_acq_rel))
+    return;
+  auto pointer = (uint64_t)coroutine->context.sp, low = (uint64_t)coroutine->stack_low;
+  // It may be on another stack, of the program's making.
+  if (pointer > low + kRedZone && pointer < low + coroutine->stack_size) {
+    stack_trim(coroutine->stack_low, (pointer - kRedZone - low) & ~(kPage - 1));
+    count(Metric::stacks_trimmed);
+  }
+  if (word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel) & Waiter::kReasonMask) make_ready(coroutine);
+}
+
+void look_at(Coroutine* coroutine) {
+  if (!rests(coroutine)) return;
+  uint64_t ticket = coroutine->waiter.word.load(std::memory_order_relaxed) >> 8;
+  if (coroutine->idle_wait == (ticket << 1 | kGivenBack)) return;
+  if (coroutine->idle_wait != ticket << 1) {
+    coroutine->idle_wait = ticket << 1;
+    noted++;
+    return;
+  }
+  give_back(coroutine, ticket);
+  coroutine->idle_wait = ticket << 1 | kGivenBack;
+}
+
+}  // namespace
+
+void idle_stacks_look(uint64_t now, bool busy) {
+  if (chaos_turns || stay.load(std::memory_order_relaxed) || now - last_portion < kBetweenPortions) return;
+  if (!passing) {
+    if (now - last_ended < (busy ? kBetweenPassesBusy : kBetweenPasses)) return;
+    passing = true;
+    next_slot = noted = 0;
+    pass_begun = now;
+  }
+  last_portion = now;
+  uint32_t slots = coroutine_slots();
+  do
+    for (uint32_t looks = kLooksAtOnce; looks && next_slot < slots; looks--) look_at(coroutine_at(next_slot++));
+  while (next_slot < slots && now_ns() - now < kPortion);
+  if (next_slot < slots) return;
+  passing = false;
+  last_begun = pass_begun;
+  last_ended = now;
+  last_noted = noted;
+}
+
+bool idle_stacks_settled(uint64_t since) {
+  return chaos_turns || stay.load(std::memory_order_relaxed) || (last_begun > since && !last_noted);
+}
+
+void idle_stacks_stay() { stay.store(true, std::memory_order_relaxed); }
+
+void idle_stacks_reset() {
+  passing = false;
+  last_portion = last_begun = last_ended = 0;
+}
+
+}  // namespace weft
