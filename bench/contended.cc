@@ -9,35 +9,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <vector>
+
+#include "compute.h"
 
 namespace {
 
 pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 std::atomic<bool> stop = false;
 long steps;
-
-int64_t now_ns() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
-
-void compute(long count) {
-  for (long i = 0; i < count; i++) asm volatile("" ::: "memory");
-}
-
-// Steps of compute() in so many nanoseconds, so that a section is as long on any machine.
-long steps_in(long nanoseconds) {
-  constexpr long kTried = 10'000'000;
-  int64_t before = now_ns();
-  compute(kTried);
-  return kTried * nanoseconds / (now_ns() - before);
-}
 
 void* take_turns(void* argument) {
   long taken = 0;

@@ -113,22 +113,32 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
   }
 }
 
-// glibc's own steps for the default kind, without its calls: they cost as much again. False: it is of another kind, or taken.
-bool take_plain(pthread_mutex_t* mutex, int tid) {
+void wake_next(const pthread_mutex_t* mutex) {
+  uint64_t key = park_key(KeyKind::lock, mutex);
+  if (has_waiters(key)) [[unlikely]]
+    unpark(key, 1);
+}
+
+// glibc's own steps for the default kind, without its calls: they cost as much again. False: it is of another kind, or taken, or the
+// caller is no coroutine.
+inline bool lock_plain(pthread_mutex_t* mutex, const Coroutine* self) {
   int expected = kFree;
-  if (kind_of(mutex) != PTHREAD_MUTEX_TIMED_NP) return false;
-  if (!__atomic_compare_exchange_n(&mutex->__data.__lock, &expected, kTaken, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+  if (!self || kind_of(mutex) != PTHREAD_MUTEX_TIMED_NP ||
+      !__atomic_compare_exchange_n(&mutex->__data.__lock, &expected, kTaken, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
     return false;
-  __atomic_store_n(&mutex->__data.__owner, tid, __ATOMIC_RELAXED);
+  __atomic_store_n(&mutex->__data.__owner, self->tid, __ATOMIC_RELAXED);
   mutex->__data.__nusers++;
   return true;
 }
-void release_plain(pthread_mutex_t* mutex) {
+inline bool unlock_plain(pthread_mutex_t* mutex, const Coroutine* self) {
+  if (!self || kind_of(mutex) != PTHREAD_MUTEX_TIMED_NP) return false;
   __atomic_store_n(&mutex->__data.__owner, 0, __ATOMIC_RELAXED);
   mutex->__data.__nusers--;
   int before = __atomic_exchange_n(&mutex->__data.__lock, kFree, __ATOMIC_SEQ_CST);
   if (before > kTaken) [[unlikely]]
     sys::call(SYS_futex, sys::word(&mutex->__data.__lock), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, 0, 0, 0);
+  wake_next(mutex);
+  return true;
 }
 
 int native_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
@@ -137,28 +147,17 @@ int native_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
                                        : real().pthread_mutex_clocklock(mutex, limit.clock, limit.time);
 }
 
-}  // namespace
-
-int mutex_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
+int lock_other(pthread_mutex_t* mutex, const TimeLimit& limit) {
   if (!lot_in_use()) return native_lock(mutex, limit);
   if (int kind = kind_of(mutex); kind & kSpecial) [[unlikely]]
     return lock_special(
         kind, [&] { return real().pthread_mutex_trylock(mutex); }, [&] { return native_lock(mutex, limit); });
   int error = real().pthread_mutex_trylock(mutex);
-  if (error != EBUSY) [[likely]]
-    return error;
+  if (error != EBUSY) return error;
   return lock_contended(mutex, limit);
 }
 
-int mutex_trylock(pthread_mutex_t* mutex) {
-  if (lot_in_use() && (kind_of(mutex) & kSpecial)) [[unlikely]] {
-    auto attempt = [&] { return real().pthread_mutex_trylock(mutex); };
-    return lock_special(kind_of(mutex), attempt, attempt);
-  }
-  return real().pthread_mutex_trylock(mutex);
-}
-
-int mutex_unlock(pthread_mutex_t* mutex) {
+int unlock_other(pthread_mutex_t* mutex) {
   if (!lot_in_use()) return real().pthread_mutex_unlock(mutex);
   int kind = kind_of(mutex);
   if (kind & kSpecial) [[unlikely]]
@@ -167,11 +166,26 @@ int mutex_unlock(pthread_mutex_t* mutex) {
   // A recursive mutex that stays locked wakes nobody.
   bool stays = (kind & kTypeMask) == PTHREAD_MUTEX_RECURSIVE && mutex->__data.__count > 1;
   int error = real().pthread_mutex_unlock(mutex);
-  uint64_t key = park_key(KeyKind::lock, mutex);
-  if (!error && !stays && has_waiters(key)) [[unlikely]]
-    unpark(key, 1);
+  if (!error && !stays) wake_next(mutex);
   return error;
 }
+
+}  // namespace
+
+int mutex_lock(pthread_mutex_t* mutex, const TimeLimit& limit) {
+  return lock_plain(mutex, woven()) ? 0 : lock_other(mutex, limit);
+}
+
+int mutex_trylock(pthread_mutex_t* mutex) {
+  if (lock_plain(mutex, woven())) return 0;
+  if (lot_in_use() && (kind_of(mutex) & kSpecial)) [[unlikely]] {
+    auto attempt = [&] { return real().pthread_mutex_trylock(mutex); };
+    return lock_special(kind_of(mutex), attempt, attempt);
+  }
+  return real().pthread_mutex_trylock(mutex);
+}
+
+int mutex_unlock(pthread_mutex_t* mutex) { return unlock_plain(mutex, woven()) ? 0 : unlock_other(mutex); }
 
 int mutex_unlock_fairly(pthread_mutex_t* mutex) {
   bool starved = somebody_starves(mutex);
@@ -194,24 +208,19 @@ int mutex_may_unlock(const pthread_mutex_t* mutex) {
 using namespace weft;
 
 WEFT_EXPORT int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
-  if (Coroutine* self = woven()) {
-    give_way_if_asked(self);
-    if (take_plain(mutex, self->tid)) [[likely]]
-      return 0;
-  }
-  return mutex_lock(mutex, {});
+  Coroutine* self = woven();
+  if (self) give_way_if_asked(self);
+  if (lock_plain(mutex, self)) [[likely]]
+    return 0;
+  return lock_other(mutex, {});
 }
 
 WEFT_EXPORT int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return mutex_trylock(mutex); }
 
 WEFT_EXPORT int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
-  if (!woven() || kind_of(mutex) != PTHREAD_MUTEX_TIMED_NP || somebody_starves(mutex) || chaos) [[unlikely]]
-    return mutex_unlock_fairly(mutex);
-  release_plain(mutex);
-  uint64_t key = park_key(KeyKind::lock, mutex);
-  if (has_waiters(key)) [[unlikely]]
-    unpark(key, 1);
-  return 0;
+  if (!somebody_starves(mutex) && !chaos && unlock_plain(mutex, woven())) [[likely]]
+    return 0;
+  return mutex_unlock_fairly(mutex);
 }
 
 WEFT_EXPORT int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* time) noexcept {

@@ -203,13 +203,14 @@ with Server(('127.0.0.1', 0), Handler) as server:
     server.serve_forever()
 '''
 
-# http.server's command line listens with a backlog of 5.
+# http.server's command line listens with a backlog of 5, and its answers of two pieces wait for a delayed acknowledgement.
 PYTHON_PAGES = '''
 import functools, http.server, sys
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 4096
 class Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
     def log_message(self, *words): pass
 with Server(('127.0.0.1', 0), functools.partial(Handler, directory=sys.argv[1])) as server:
     print('port', server.server_address[1], flush=True)
@@ -223,7 +224,7 @@ def python_echo(site, mode=None):
 
 
 def python_pages(site, mode=None):
-    """http.server.ThreadingHTTPServer, with a backlog that holds thousands who come at once."""
+    """http.server.ThreadingHTTPServer, for thousands who come at once and want their answer soon."""
     return announced(site, [PYTHON, '-u', site.write('pages.py', PYTHON_PAGES), web_root(site)], mode)
 
 
