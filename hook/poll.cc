@@ -19,14 +19,16 @@ namespace {
 
 constexpr unsigned kWaitsOnStack = 64;
 constexpr unsigned kBitsOnStack = 1024;
+constexpr unsigned kToldAtMost = 16;  // places in a call, for an answer without a look
 constexpr short kKnownEvents =
     POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP | POLLPRI | POLLRDBAND | POLLWRBAND;
 constexpr short kWriteInterest = POLLOUT | POLLWRNORM | POLLWRBAND;
 constexpr short kReadInterest = POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI | POLLRDHUP;
 
 struct Asked {
-  int fd;         // as the program gave it
-  bool for_data;  // a look that finds nothing there says that a read would wait
+  int fd;          // as the program gave it
+  bool for_data;   // a look that finds nothing there says that a read would wait
+  unsigned place;  // in the program's array
 };
 constexpr size_t kBytesEach = sizeof(PollWait) + sizeof(Asked);
 
@@ -45,12 +47,12 @@ struct Polling {
     waits = (PollWait*)memory;
     asked = (Asked*)(waits + room);
   }
-  void add(int fd, Direction direction, bool for_data) {
+  void add(int fd, Direction direction, bool for_data, unsigned place) {
     PollWait& wait = waits[count];
     wait.node = {};
     wait.fd.store(fd, std::memory_order_relaxed);
     wait.direction = direction;
-    asked[count++] = {fd, for_data};
+    asked[count++] = {fd, for_data, place};
   }
 };
 
@@ -76,6 +78,15 @@ bool take_counters(Polling* polling) {
 void mark_all_drained(Polling* polling) {
   for (unsigned i = 0; i < polling->count; i++) {
     if (!polling->asked[i].for_data) continue;
+    if (Descriptor* d = descriptor(polling->asked[i].fd)) mark_drained(d, Direction::read, polling->waits[i].seen);
+  }
+}
+
+// The same after a look that found something, of those that it did not find: ready() says of which.
+template <class Ready>
+void mark_others_drained(Polling* polling, Ready ready) {
+  for (unsigned i = 0; i < polling->count; i++) {
+    if (!polling->asked[i].for_data || ready(polling->asked[i].place)) continue;
     if (Descriptor* d = descriptor(polling->asked[i].fd)) mark_drained(d, Direction::read, polling->waits[i].seen);
   }
 }
@@ -138,18 +149,30 @@ FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescue
   return wake;
 }
 
-// What epoll said when it woke the one descriptor of the call, if that is the whole answer: there is data, and nothing
-// else. 0: a look is needed. A listener is looked at: of those who were woken for a connection one gets it.
-uint32_t told(const Polling* polling) {
-  uint32_t events = 0;
+// Has what epoll said when it ended the wait the whole answer: data on some sockets, and nothing of the others since the look that found
+// nothing? A listener is looked at: of those who were woken for a connection one gets it.
+bool told(const Polling* polling) {
+  if (polling->count > kToldAtMost) return false;
+  bool data = false;
   for (unsigned i = 0; i < polling->count; i++) {
     const PollWait& wait = polling->waits[i];
-    if (polling->asked[i].fd != polling->asked[0].fd || wait.direction != Direction::read) return 0;
-    events |= (uint32_t)wait.node.key;
+    Descriptor* d = descriptor(polling->asked[i].fd);
+    if (!d) return false;
+    uint32_t events = (uint32_t)wait.node.key;
+    if (!events) {
+      if (events_seen(d, wait.direction) != wait.seen) return false;
+      continue;
+    }
+    bool plain = is_socket(d) && kind_of(d) != DescriptorKind::listener;
+    if (!plain || wait.direction != Direction::read || (events & ~kWriteEvents) != EPOLLIN) return false;
+    data = true;
   }
-  Descriptor* d = polling->count ? descriptor(polling->asked[0].fd) : nullptr;
-  bool plain = d && is_socket(d) && kind_of(d) != DescriptorKind::listener;
-  return plain && (events & ~kWriteEvents) == EPOLLIN ? events : 0;
+  return data;
+}
+bool told_of(const Polling* polling, int fd) {
+  for (unsigned i = 0; i < polling->count; i++)
+    if (polling->asked[i].fd == fd && polling->waits[i].node.key) return true;
+  return false;
 }
 
 // What is queued for the coroutine shows in a signalfd once its kernel thread has it.
@@ -160,7 +183,7 @@ long look_with_signals(const Coroutine* self, Look look) {
   return blocking_call(RegionKind::interruptible, look);
 }
 
-// The loop behind all of them. answer(): the result where the one descriptor has data, 0 if nobody asked for that.
+// The loop behind all of them. answer(): the result where epoll has told it all, 0 if nobody asked for that.
 // kMakeRealCall: epoll does not take one of the descriptors, or cannot tell what is in it.
 template <class Look, class Answer>
 long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
@@ -240,20 +263,21 @@ long woven_poll(Coroutine* self, pollfd* fds, nfds_t count, uint64_t timeout, co
     if (fds[i].fd < 0) continue;
     short events = fds[i].events;
     if (events & ~kKnownEvents) polling.may_skip_look = false;
-    if (events & kWriteInterest) polling.add(fds[i].fd, Direction::write, false);
+    if (events & kWriteInterest) polling.add(fds[i].fd, Direction::write, false, (unsigned)i);
     if ((events & kReadInterest) || !(events & kWriteInterest))
-      polling.add(fds[i].fd, Direction::read, events & (POLLIN | POLLRDNORM));
+      polling.add(fds[i].fd, Direction::read, events & (POLLIN | POLLRDNORM), (unsigned)i);
   }
   // A look that is left out would leave the program's revents as they were.
   for (nfds_t i = 0; i < count; i++) fds[i].revents = 0;
   long result = weave_poll(&polling, true, look, [&] {
     long found = 0;
     for (nfds_t i = 0; i < count; i++) {
-      fds[i].revents = fds[i].fd < 0 ? 0 : fds[i].events & (POLLIN | POLLRDNORM);
+      fds[i].revents = told_of(&polling, fds[i].fd) ? fds[i].events & (POLLIN | POLLRDNORM) : 0;
       if (fds[i].revents) found++;
     }
     return found;
   });
+  if (result > 0) mark_others_drained(&polling, [&](unsigned place) { return fds[place].revents & ~kWriteInterest; });
   if (result == kMakeRealCall)
     result = cancellable_call(RegionKind::lasting, [&] {
       timespec left = left_until(polling.deadline);
@@ -323,13 +347,17 @@ long woven_select(Coroutine* self, int count, const Sets& sets, uint64_t timeout
     for (int i = 0; i < 3; i++)
       for (int fd = 0; sets.set[i] && fd < count; fd++)
         if (__FDS_BITS(sets.set[i])[fd / 64] >> (fd % 64) & 1)
-          polling.add(fd, i == 1 ? Direction::write : Direction::read, i == 0);
+          polling.add(fd, i == 1 ? Direction::write : Direction::read, i == 0, (unsigned)fd);
     result = weave_poll(&polling, timeout != 0, look, [&] {
-      int fd = polling.asked[0].fd;
-      if (!sets.set[0] || !(__FDS_BITS(sets.set[0])[fd / 64] >> (fd % 64) & 1)) return 0L;
+      long found = 0;
       __builtin_memset(copy, 0, 3 * bytes);
-      ((unsigned long*)copy)[fd / 64] = 1ul << (fd % 64);
-      return 1L;
+      for (unsigned i = 0; i < polling.count; i++) {
+        int fd = polling.asked[i].fd;
+        if (!polling.asked[i].for_data || !polling.waits[i].node.key) continue;
+        ((unsigned long*)copy)[fd / 64] |= 1ul << (fd % 64);
+        found++;
+      }
+      return found;
     });
   }
   if (result == kMakeRealCall)
