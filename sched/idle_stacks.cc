@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Passes over the table of coroutines, in short portions.
+// Passes over the table of coroutines, in short portions; under WEFT_CHAOS one after the other.
 //
 // A stack may be touched while its coroutine cannot be resumed: kSwitchedOut is taken away, as if the coroutine had not left it yet, and
 // whoever ends the wait meanwhile leaves it to us to make it ready, as to one who parks (sched/wait.h).
@@ -75,9 +75,10 @@ void look_at(Coroutine* coroutine) {
 }  // namespace
 
 void idle_stacks_look(uint64_t now, bool busy) {
-  if (chaos_turns || stay.load(std::memory_order_relaxed) || now - last_portion < kBetweenPortions) return;
+  if (chaos_turns || stay.load(std::memory_order_relaxed)) return;
+  if (now - last_portion < kBetweenPortions && !chaos) return;
   if (!passing) {
-    if (now - last_ended < (busy ? kBetweenPassesBusy : kBetweenPasses)) return;
+    if (now - last_ended < (busy ? kBetweenPassesBusy : kBetweenPasses) && !chaos) return;
     passing = true;
     next_slot = noted = 0;
     pass_begun = now;
