@@ -39,11 +39,6 @@ std::atomic<bool> stay{false};
 
 constexpr uint64_t kGivenBack = 1;  // in Coroutine::idle_wait, beside the ticket
 
-bool rests(const Coroutine* coroutine) {
-  return coroutine->state.load(std::memory_order_relaxed) == State::parked && !coroutine->supplied_stack &&
-         coroutine->has_block;
-}
-
 void give_back(Coroutine* coroutine, uint64_t ticket) {
   std::atomic<uint64_t>& word = coroutine->waiter.word;
   uint64_t seen = word.load(std::memory_order_acquire);
@@ -52,7 +47,7 @@ void give_back(Coroutine* coroutine, uint64_t ticket) {
     return;
   auto pointer = (uint64_t)coroutine->context.sp, low = (uint64_t)coroutine->stack_low;
   // It may be on another stack, of the program's making.
-  if (pointer > low + kRedZone && pointer < low + coroutine->stack_size) {
+  if (!coroutine->supplied_stack && pointer > low + kRedZone && pointer < low + coroutine->stack_size) {
     stack_trim(coroutine->stack_low, (pointer - kRedZone - low) & ~(kPage - 1));
     count(Metric::stacks_trimmed);
   }
@@ -60,7 +55,7 @@ void give_back(Coroutine* coroutine, uint64_t ticket) {
 }
 
 void look_at(Coroutine* coroutine) {
-  if (!rests(coroutine)) return;
+  if (coroutine->state.load(std::memory_order_relaxed) != State::parked) return;
   uint64_t ticket = coroutine->waiter.word.load(std::memory_order_relaxed) >> 8;
   if (coroutine->idle_wait == (ticket << 1 | kGivenBack)) return;
   if (coroutine->idle_wait != ticket << 1) {
