@@ -108,6 +108,8 @@ int synchronise(int fd, uint32_t flags, Call call) {
   Coroutine* self = woven();
   if (!self) return call();
   enter_call(self);
+  const Descriptor* d = known(fd);
+  if (!d || kind_of(d) != DescriptorKind::file) return blocking_call(RegionKind::lasting, call);
   FileRequest request = {};
   request.operation = IORING_OP_FSYNC;
   request.fd = fd;

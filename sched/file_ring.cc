@@ -37,6 +37,7 @@ constinit std::atomic<FileRequest*> inbox{nullptr};  // newest first
 constinit std::atomic<uint32_t> sleeping{0};
 constinit std::atomic<int> ring_fd{-1}, event_fd{-1};
 constinit std::atomic<uint32_t> threads{0};
+constinit bool is_disabled = false;  // until the thread enables it
 
 // As the kernel maps it; the thread's own.
 struct Ring {
@@ -217,12 +218,24 @@ int map_ring(const io_uring_params& is) {
   return 0;
 }
 
-// 0 or -errno.
+void close_ring() {
+  for (std::atomic<int>* number : {&ring_fd, &event_fd}) {
+    int fd = number->exchange(-1);
+    if (fd < 0) continue;
+    renew_descriptor(fd);
+    sys::close(fd);
+  }
+}
+
+constexpr uint32_t kOneIssuer = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED;
+
+// By who asks first, not by the thread: the numbers it takes for a moment are gone before that one's call. The thread enables it, and
+// is then the one that may submit. 0 or -errno.
 int open_ring() {
   constexpr uint32_t kSized = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   io_uring_params parameters = {};
   long fd = -EINVAL;
-  for (uint32_t flags : {kSized | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, kSized}) {
+  for (uint32_t flags : {kSized | kOneIssuer, kSized}) {
     parameters = {};
     parameters.flags = flags;
     parameters.cq_entries = kInFlight;
@@ -230,40 +243,37 @@ int open_ring() {
     if (fd != -EINVAL) break;
   }
   if (fd < 0) return (int)fd;
-  long event = sys::call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (event < 0) {
-    sys::close((int)fd);
-    return (int)event;
-  }
+  is_disabled = parameters.flags & IORING_SETUP_R_DISABLED;
   int high = make_internal_fd((int)fd);
   ring_fd.store(high >= 0 ? high : (int)fd);
+  long event = sys::call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (event < 0) return (int)event;
   high = make_internal_fd((int)event);
   event_fd.store(high >= 0 ? high : (int)event);
-  uint32_t most[2] = {kKernelThreads, kKernelThreads};
-  sys::call(SYS_io_uring_register, ring_fd, 19 /* IORING_REGISTER_IOWQ_MAX_WORKERS */, sys::word(most), 2);
   constexpr uint32_t kNeeded = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
   return (parameters.features & kNeeded) == kNeeded ? map_ring(parameters) : -ENOSYS;
+}
+
+void refuse(int error) {
+  log(Level::info, "the kernel gives no ring for files (error %d): they go by blocking regions", -error);
+  close_ring();
+  threads.store(0);
+  phase.store(Phase::refused);
 }
 
 void* file_ring_main(void*) {
   thread_state.of_runtime = true;
   sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-files"));
-  int error = open_ring();
-  if (!error) {
-    phase.store(Phase::running, std::memory_order_release);
-    serve();
-    give_up();
+  long result = is_disabled ? sys::call(SYS_io_uring_register, ring_fd, IORING_REGISTER_ENABLE_RINGS, 0, 0) : 0;
+  if (result < 0) {
+    refuse((int)result);
+    return nullptr;
   }
-  log(Level::info, "the kernel gives no ring for files (error %d): they go by blocking regions", -error);
-  for (std::atomic<int>* number : {&ring_fd, &event_fd}) {
-    int fd = number->exchange(-1);
-    if (fd < 0) continue;
-    renew_descriptor(fd);
-    sys::close(fd);
-  }
-  phase.store(Phase::refused);
-  threads.store(0);
-  return nullptr;
+  uint32_t most[2] = {kKernelThreads, kKernelThreads};
+  sys::call(SYS_io_uring_register, ring_fd, IORING_REGISTER_IOWQ_MAX_WORKERS, sys::word(most), 2);
+  phase.store(Phase::running, std::memory_order_release);
+  serve();
+  give_up();
 }
 
 bool wanted() {
@@ -271,14 +281,17 @@ bool wanted() {
   return options.files == FileWay::uring || sys::call(SYS_prctl, PR_GET_SECCOMP) == 0;
 }
 
-// Nobody waits for it: what comes meanwhile goes by regions.
+// Nobody waits for the thread: what comes meanwhile goes by regions.
 void start() {
   Phase none = Phase::none;
   if (!phase.compare_exchange_strong(none, Phase::starting)) return;
+  if (!wanted()) return phase.store(Phase::refused);
   threads.store(1);
-  if (wanted() && kernel_thread_create(file_ring_main, nullptr) == 0) return;
-  threads.store(0);
-  phase.store(Phase::refused);
+  int kept = errno;
+  int error = open_ring();
+  if (!error) error = -kernel_thread_create(file_ring_main, nullptr);
+  if (error) refuse(error);
+  errno = kept;
 }
 
 }  // namespace

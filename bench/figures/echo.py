@@ -29,24 +29,24 @@ def start(site, build, kind, prefix, *words, **variables):
     return recipes.announced(site, [program, *words], mode, prefix=prefix)
 
 
-def once(build, kind, connections, seconds, *words):
-    """The figures of one run; `words` are the server's."""
+def once(build, kind, connections, seconds, *words, close=False):
+    """The figures of one run; `words` are the server's. `close`: a new connection for each request."""
     with Site() as site:
         server = start(site, build, kind, pinned.on(pinned.SERVER_CPU, True), *words)
         figures = Load(build, pinned.on(pinned.LOAD_CPU, True)).run(
-            'echo', server.port, seconds, connections=connections, size=MESSAGE, warm=0.5, opening=256, reset=True,
-            many_sources=connections > 8000, server_pid=server.pid, timeout=60)
-        if figures['errors'] or figures['open'] != connections:
+            'echo', server.port, seconds, connections=connections, size=MESSAGE, warm=0.5, opening=256,
+            reset=not close, close=close, many_sources=close or connections > 8000, server_pid=server.pid, timeout=60)
+        if figures['errors'] or (figures['open'] != connections and not close):
             raise Trouble(f'{kind}, {connections} connections: {figures["complaints"] or figures}')
         return figures
 
 
-def medians(build, connections, runs, seconds, kinds=KINDS, style=()):
+def medians(build, connections, runs, seconds, kinds=KINDS, style=(), close=False):
     """By kind, the medians of so many runs, which take turns."""
     taken = {kind: [] for kind in kinds}
     for _ in range(runs):
         for kind in kinds:
-            taken[kind].append(once(build, kind, connections, seconds, *style))
+            taken[kind].append(once(build, kind, connections, seconds, *style, close=close))
     return {kind: {key: median([figures[key] for figures in taken[kind]])
                    for key in ('rps', 'p50_us', 'p99_us', 'cpu_us')} for kind in kinds}
 

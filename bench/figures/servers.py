@@ -75,9 +75,10 @@ SERVERS = {
 def once(build, name, mode, connections, keep, seconds):
     """The figures of one run."""
     with Site() as site:
+        # To a reset Python's servers say a page of complaints for each.
         server, protocol, words = SERVERS[name][0 if keep else 1](site, build, mode)
-        figures = Load(build).run(protocol, server.port, seconds, connections=connections, warm=1, opening=64, reset=True,
-                                  close=not keep, server_pid=server.pid, timeout=60, **words)
+        figures = Load(build).run(protocol, server.port, seconds, connections=connections, warm=1, opening=64, reset=keep,
+                                  close=not keep, many_sources=not keep, server_pid=server.pid, timeout=60, **words)
         if figures['errors']:
             raise Trouble(f'{name}, {mode.name}, {connections} connections: {figures["complaints"] or figures}')
         return figures

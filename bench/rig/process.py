@@ -123,13 +123,17 @@ WAITS_OF_THE_RUNTIME = {'202', '232', '281', '441'}
 
 
 def threads_outside_calls(pid):
-    """Those of a process that run, or wait where the runtime's own wait; the others are in calls of the program."""
+    """Those of a process that run, or wait where the runtime's own wait; the others are in calls of the program. So are the kernel's
+    workers of io_uring, whose file shows a call of the thread that they were made by."""
     found = set()
     with contextlib.suppress(OSError):
         for name in os.listdir(f'/proc/{pid}/task'):
             with contextlib.suppress(OSError):
                 with open(f'/proc/{pid}/task/{name}/syscall', encoding='ascii') as file:
                     word = file.read().split()[0]
+                with open(f'/proc/{pid}/task/{name}/comm', encoding='utf-8', errors='replace') as file:
+                    if file.read().startswith('iou-wrk-'):
+                        continue
                 if word == 'running' or word in WAITS_OF_THE_RUNTIME or int(name) == pid:
                     found.add(name)
     return found

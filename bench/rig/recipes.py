@@ -59,7 +59,7 @@ def tinyproxy(site, mode=None):
     config = site.write(f'tinyproxy.{port}.conf', f'''
 Port {port}
 Listen 127.0.0.1
-Allow 127.0.0.1
+Allow 127.0.0.0/8
 Timeout 60
 MaxClients 20000
 DisableViaHeader Yes
