@@ -3,11 +3,11 @@
 //
 //   pread      first with RWF_NOWAIT, which takes what is in the page cache; only the rest waits. That costs a fifth more than a
 //              plain call, which is made instead, but for one in 16, where the page cache had everything so far
-//   pwrite     into the page cache, as natively; with O_DIRECT or O_DSYNC it waits
+//   pwrite     into the page cache, as natively; with O_DIRECT it waits
 //   fsync      waits
 //
 // read and write move the description's position under a lock of the kernel's, which no request does: they are in io.cc. What the
-// ring does not take, or ends with a signal natively, is a blocking region.
+// ring does not take, writes with O_DSYNC, and what natively ends with a signal are blocking regions.
 #include <linux/io_uring.h>
 #include <sys/uio.h>
 
@@ -21,14 +21,16 @@ namespace {
 constexpr int kNowait = 8;  // RWF_NOWAIT
 
 template <class Call>
-long disk_call(const FileRequest& request, Call call) {
+long disk_call(Coroutine* self, const FileRequest& request, Call call) {
   long result = file_ring_call(request);
+  if (signals_wanted(self)) [[unlikely]]
+    deliver_signals_now();
   // EFBIG: natively a SIGXFSZ comes with it.
   if (result != kNotTaken && result != -EFBIG) return as_errno(result);
   return blocking_call(RegionKind::lasting, call);
 }
 
-FileRequest transfer(uint8_t operation, int fd, const iovec* vector, size_t count, off_t offset) {
+FileRequest transfer(uint8_t operation, int fd, const iovec* vector, int count, off_t offset) {
   FileRequest request = {};
   request.operation = operation;
   request.fd = fd;
@@ -53,16 +55,20 @@ void note_cached(Descriptor* d, bool cached) {
                   std::memory_order_relaxed);
 }
 
-// What the page cache has of it: a count, all of it or up to the end of the file; -EAGAIN: the disk is to be waited for.
-long read_cached(int fd, Descriptor* d, const iovec* vector, size_t count, size_t total, off_t offset) {
-  size_t done = 0;
+// What the page cache has of it: a count, all of it or up to the end of the file; -EAGAIN: the disk is to be waited for. The kernel is
+// the first to look at the program's vector.
+long read_cached(int fd, Descriptor* d, const iovec* vector, int count, off_t offset) {
+  long got = sys::call(SYS_preadv2, fd, sys::word(vector), count, offset, 0, kNowait);
+  if (got == -EOPNOTSUPP || got == -ENOSYS) d->flags |= Descriptor::kPollToRead;
+  if (got <= 0) return got;
+  size_t total = bytes_of(vector, count), done = (size_t)got;
+  if (total > kMostAtOnce) total = kMostAtOnce;
   while (done < total) {
     iovec single;
-    Slice rest = slice_from(vector, count, done, &single);
-    long got = sys::call(SYS_preadv2, fd, sys::word(rest.vector), (long)rest.count, offset + (off_t)done, 0, kNowait);
-    if (got == -EOPNOTSUPP || got == -ENOSYS) d->flags |= Descriptor::kPollToRead;
-    if (got < 0) return done && got != -EAGAIN ? (long)done : got;
-    if (got == 0) break;
+    Slice rest = slice_from(vector, (size_t)count, done, &single);
+    got = sys::call(SYS_preadv2, fd, sys::word(rest.vector), (long)rest.count, offset + (off_t)done, 0, kNowait);
+    if (got == -EAGAIN) return got;
+    if (got <= 0) break;
     done += (size_t)got;
   }
   return (long)done;
@@ -70,37 +76,36 @@ long read_cached(int fd, Descriptor* d, const iovec* vector, size_t count, size_
 
 // `call`: for real.
 template <class Call>
-ssize_t read_at(int fd, const iovec* vector, size_t count, off_t offset, Call call) {
+ssize_t read_at(int fd, const iovec* vector, int count, off_t offset, Call call) {
   Coroutine* self = woven();
   if (!self) return call();
   enter_call(self);
   Descriptor* d = known(fd);
-  size_t total = bytes_of(vector, (long)count);
-  if (!d || kind_of(d) != DescriptorKind::file || !total || total > kMostAtOnce || offset < 0) return call();
+  if (!d || kind_of(d) != DescriptorKind::file || count <= 0 || offset < 0) return call();
   if (!has(d, Descriptor::kDirect)) {
     if (has(d, Descriptor::kPollToRead) || expects_cached(d)) return call();
-    long got = read_cached(fd, d, vector, count, total, offset);
+    long got = read_cached(fd, d, vector, count, offset);
     if (has(d, Descriptor::kPollToRead)) return call();
     note_cached(d, got != -EAGAIN);
     if (got != -EAGAIN) return as_errno(got);
   }
-  return disk_call(transfer(IORING_OP_READV, fd, vector, count, offset), call);
+  return disk_call(self, transfer(IORING_OP_READV, fd, vector, count, offset), call);
 }
 
 template <class Call>
-ssize_t write_at(int fd, const iovec* vector, size_t count, off_t offset, Call call) {
+ssize_t write_at(int fd, const iovec* vector, int count, off_t offset, Call call) {
   Coroutine* self = woven();
   if (!self) return call();
   enter_call(self);
   const Descriptor* d = known(fd);
-  size_t total = bytes_of(vector, (long)count);
-  if (!d || kind_of(d) != DescriptorKind::file || !total || total > kMostAtOnce || offset < 0 ||
-      !has(d, Descriptor::kDirect | Descriptor::kSynchronous)) {
-    ssize_t result = call();
-    if (result < 0 && errno == EFBIG) file_too_large(self);
-    return result;
-  }
-  return disk_call(transfer(IORING_OP_WRITEV, fd, vector, count, offset), call);
+  bool file = d && kind_of(d) == DescriptorKind::file && count > 0 && offset >= 0;
+  if (file && has(d, Descriptor::kDirect))
+    return disk_call(self, transfer(IORING_OP_WRITEV, fd, vector, count, offset), call);
+  // The ring makes one write of a file after the other, each with the disk's wait in it.
+  if (file && has(d, Descriptor::kSynchronous)) return blocking_call(RegionKind::lasting, call);
+  ssize_t result = call();
+  if (result < 0 && errno == EFBIG) file_too_large(self);
+  return result;
 }
 
 template <class Call>
@@ -114,7 +119,7 @@ int synchronise(int fd, uint32_t flags, Call call) {
   request.operation = IORING_OP_FSYNC;
   request.fd = fd;
   request.flags = flags;
-  return (int)disk_call(request, call);
+  return (int)disk_call(self, request, call);
 }
 
 }  // namespace
@@ -136,7 +141,7 @@ WEFT_EXPORT ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
 }
 
 WEFT_EXPORT ssize_t preadv(int fd, const iovec* vector, int count, off_t offset) {
-  return read_at(fd, vector, (size_t)count, offset, [&] { return real().preadv(fd, vector, count, offset); });
+  return read_at(fd, vector, count, offset, [&] { return real().preadv(fd, vector, count, offset); });
 }
 
 WEFT_EXPORT ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
@@ -145,5 +150,5 @@ WEFT_EXPORT ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset
 }
 
 WEFT_EXPORT ssize_t pwritev(int fd, const iovec* vector, int count, off_t offset) {
-  return write_at(fd, vector, (size_t)count, offset, [&] { return real().pwritev(fd, vector, count, offset); });
+  return write_at(fd, vector, count, offset, [&] { return real().pwritev(fd, vector, count, offset); });
 }

@@ -23,7 +23,7 @@ constexpr size_t kPipeBuffer = 4096;  // PIPE_BUF: what a writable pipe takes wi
 
 template <class Call>
 long file_transfer(bool waits, Call call) {
-  return waits ? in_region(RegionKind::lasting, call) : call();
+  return waits ? blocking_call(RegionKind::lasting, call) : call();
 }
 
 long raw_readv(int fd, const iovec* vector, size_t count) {

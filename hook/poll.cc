@@ -61,6 +61,7 @@ bool take_counters(Polling* polling) {
   bool drained = polling->may_skip_look;
   for (unsigned i = 0; i < polling->count; i++) {
     PollWait& wait = polling->waits[i];
+    wait.node.key = 0;  // no event yet
     Descriptor* d = known(wait.fd.load(std::memory_order_relaxed));
     if (!d) {
       wait.seen = 0;
@@ -150,14 +151,18 @@ FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescue
 }
 
 // Has what epoll said when it ended the wait the whole answer: data on some sockets, and nothing of the others since the look that found
-// nothing? A listener is looked at: of those who were woken for a connection one gets it.
+// nothing? Of descriptors of one epoll alone, which tells of events in their order. A listener is looked at: of those who were woken for a connection one gets it.
 bool told(const Polling* polling) {
   if (polling->count > kToldAtMost) return false;
   bool data = false;
+  unsigned poller = 0;
   for (unsigned i = 0; i < polling->count; i++) {
     const PollWait& wait = polling->waits[i];
     Descriptor* d = descriptor(polling->asked[i].fd);
     if (!d) return false;
+    unsigned home = __atomic_load_n(&d->poller, __ATOMIC_RELAXED);
+    if (i && home != poller) return false;
+    poller = home;
     uint32_t events = (uint32_t)wait.node.key;
     if (!events) {
       if (events_seen(d, wait.direction) != wait.seen) return false;

@@ -26,10 +26,11 @@ namespace weft {
 
 namespace {
 
-constexpr unsigned kAtOnce = 64;         // requests given to the kernel in one call
-constexpr unsigned kInFlight = 1024;     // completions that the ring has room for
-constexpr unsigned kKernelThreads = 16;  // that the kernel may use for requests that block in it
-constexpr uint64_t kEventTag = 0;        // user_data of the look at the eventfd
+constexpr unsigned kAtOnce = 64;      // requests given to the kernel in one call
+constexpr unsigned kInFlight = 1024;  // completions that the ring has room for
+// That the kernel may use for requests that block in it: as many as natively. A few could all wait on one file system that hangs.
+constexpr unsigned kKernelThreads = kInFlight;
+constexpr uint64_t kEventTag = 0;  // user_data of the look at the eventfd
 
 enum class Phase : uint32_t { none, starting, running, refused };
 constinit std::atomic<Phase> phase{Phase::none};
@@ -37,7 +38,6 @@ constinit std::atomic<FileRequest*> inbox{nullptr};  // newest first
 constinit std::atomic<uint32_t> sleeping{0};
 constinit std::atomic<int> ring_fd{-1}, event_fd{-1};
 constinit std::atomic<uint32_t> threads{0};
-constinit bool is_disabled = false;  // until the thread enables it
 
 // As the kernel maps it; the thread's own.
 struct Ring {
@@ -92,7 +92,8 @@ uint32_t fill_submissions() {
   if (!ring.watches_event)
     if (io_uring_sqe* entry = next_submission()) {
       entry->opcode = IORING_OP_POLL_ADD;
-      entry->fd = event_fd;
+      entry->fd = 0;
+      entry->flags = IOSQE_FIXED_FILE;
       entry->poll32_events = POLLIN;
       entry->user_data = kEventTag;
       ring.watches_event = true;
@@ -114,6 +115,11 @@ uint32_t fill_submissions() {
   return *ring.submission_tail - __atomic_load_n(ring.submission_head, __ATOMIC_ACQUIRE);
 }
 
+// Errors that the call would not have: the kernel could make no thread for it, had no room in the queue of a device, or was woken.
+bool is_of_ring(int result) {
+  return result == -ECANCELED || result == -EAGAIN || result == -EINTR || result == -ENOMEM;
+}
+
 void complete(const io_uring_cqe& completion) {
   ring.in_flight--;
   if (completion.user_data == kEventTag) {
@@ -122,8 +128,7 @@ void complete(const io_uring_cqe& completion) {
     ring.watches_event = false;
     return;
   }
-  // Cancelled: the kernel could make no thread for it.
-  answer((FileRequest*)(uintptr_t)completion.user_data, completion.res == -ECANCELED ? kNotTaken : completion.res);
+  answer((FileRequest*)(uintptr_t)completion.user_data, is_of_ring(completion.res) ? kNotTaken : completion.res);
 }
 
 void reap() {
@@ -175,9 +180,12 @@ void serve() {
     take_inbox();
     uint32_t ready = fill_submissions();
     sleeping.store(1);
-    bool waits = !inbox.load() && (!ring.oldest || ring.in_flight);
-    long result = sys::call(SYS_io_uring_enter, ring_fd, ready, waits, IORING_ENTER_GETEVENTS, 0, 8);
+    bool more_fit = ring.oldest && ring.in_flight < kInFlight;
+    bool waits = !inbox.load() && !more_fit;
+    int number = ring_fd;
+    long result = sys::call(SYS_io_uring_enter, number, ready, waits, IORING_ENTER_GETEVENTS, 0, 8);
     sleeping.store(0);
+    if (result < 0 && number != ring_fd) continue;  // moved meanwhile
     if (result == -EAGAIN || result == -EBUSY || result == -ENOMEM)
       give_back_submissions();
     else if (result < 0 && result != -EINTR)
@@ -227,29 +235,24 @@ void close_ring() {
   }
 }
 
-constexpr uint32_t kOneIssuer = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED;
-
-// By who asks first, not by the thread: the numbers it takes for a moment are gone before that one's call. The thread enables it, and
-// is then the one that may submit. 0 or -errno.
+// By who asks first, not by the thread: the numbers it takes for a moment are gone before that one's call. Not one of those rings whose
+// completions come only to who enters them: what is in flight has to end also where the process may not enter it any more. 0 or -errno.
 int open_ring() {
-  constexpr uint32_t kSized = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   io_uring_params parameters = {};
-  long fd = -EINVAL;
-  for (uint32_t flags : {kSized | kOneIssuer, kSized}) {
-    parameters = {};
-    parameters.flags = flags;
-    parameters.cq_entries = kInFlight;
-    fd = sys::call(SYS_io_uring_setup, kAtOnce, sys::word(&parameters));
-    if (fd != -EINVAL) break;
-  }
+  parameters.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+  parameters.cq_entries = kInFlight;
+  long fd = sys::call(SYS_io_uring_setup, kAtOnce, sys::word(&parameters));
   if (fd < 0) return (int)fd;
-  is_disabled = parameters.flags & IORING_SETUP_R_DISABLED;
   int high = make_internal_fd((int)fd);
   ring_fd.store(high >= 0 ? high : (int)fd);
   long event = sys::call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (event < 0) return (int)event;
   high = make_internal_fd((int)event);
   event_fd.store(high >= 0 ? high : (int)event);
+  // Its number may change.
+  int registered = event_fd;
+  long result = sys::call(SYS_io_uring_register, ring_fd, IORING_REGISTER_FILES, sys::word(&registered), 1);
+  if (result < 0) return (int)result;
   constexpr uint32_t kNeeded = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
   return (parameters.features & kNeeded) == kNeeded ? map_ring(parameters) : -ENOSYS;
 }
@@ -264,11 +267,6 @@ void refuse(int error) {
 void* file_ring_main(void*) {
   thread_state.of_runtime = true;
   sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-files"));
-  long result = is_disabled ? sys::call(SYS_io_uring_register, ring_fd, IORING_REGISTER_ENABLE_RINGS, 0, 0) : 0;
-  if (result < 0) {
-    refuse((int)result);
-    return nullptr;
-  }
   uint32_t most[2] = {kKernelThreads, kKernelThreads};
   sys::call(SYS_io_uring_register, ring_fd, IORING_REGISTER_IOWQ_MAX_WORKERS, sys::word(most), 2);
   phase.store(Phase::running, std::memory_order_release);

@@ -28,16 +28,26 @@ constexpr uint64_t kRedZone = 128;
 // Monitor only.
 uint32_t next_slot;
 uint32_t noted;  // in this pass: parked, and to be looked at again
-uint64_t pass_begun;
 uint64_t last_portion;
-uint64_t last_begun;  // of the passes that are over
-uint64_t last_ended;
-uint32_t last_noted;
+uint64_t parks_begun;  // waits of coroutines so far, when it began
 bool passing;
+// Of the last pass that is over.
+uint64_t last_ended;
+uint64_t last_parks;
+uint32_t last_noted;
+
+constexpr uint32_t kFew = 16;  // waits that are not worth another pass
 
 std::atomic<bool> stay{false};
 
 constexpr uint64_t kGivenBack = 1;  // in Coroutine::idle_wait, beside the ticket
+
+uint64_t parks_so_far() {
+  uint64_t parks = 0;
+  for (unsigned i = 0; i < worker_count(); i++)
+    parks += __atomic_load_n(&worker_at(i)->metrics.value[(unsigned)Metric::parks], __ATOMIC_RELAXED);
+  return parks;
+}
 
 void give_back(Coroutine* coroutine, uint64_t ticket) {
   std::atomic<uint64_t>& word = coroutine->waiter.word;
@@ -76,7 +86,7 @@ void idle_stacks_look(uint64_t now, bool busy) {
     if (now - last_ended < (busy ? kBetweenPassesBusy : kBetweenPasses) && !chaos) return;
     passing = true;
     next_slot = noted = 0;
-    pass_begun = now;
+    parks_begun = parks_so_far();
   }
   last_portion = now;
   uint32_t slots = coroutine_slots();
@@ -85,20 +95,21 @@ void idle_stacks_look(uint64_t now, bool busy) {
   while (next_slot < slots && now_ns() - now < kPortion);
   if (next_slot < slots) return;
   passing = false;
-  last_begun = pass_begun;
   last_ended = now;
+  last_parks = parks_begun;
   last_noted = noted;
 }
 
-bool idle_stacks_settled(uint64_t since) {
-  return chaos_turns || stay.load(std::memory_order_relaxed) || (last_begun > since && !last_noted);
+bool idle_stacks_settled() {
+  return chaos_turns || stay.load(std::memory_order_relaxed) ||
+         (last_noted < kFew && parks_so_far() - last_parks < kFew);
 }
 
 void idle_stacks_stay() { stay.store(true, std::memory_order_relaxed); }
 
 void idle_stacks_reset() {
   passing = false;
-  last_portion = last_begun = last_ended = 0;
+  last_portion = last_ended = last_parks = last_noted = 0;
 }
 
 }  // namespace weft

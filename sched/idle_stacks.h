@@ -11,8 +11,8 @@ namespace weft {
 
 // Monitor, in each round: looks at some more of the coroutines. `busy`: no more often than every few seconds.
 void idle_stacks_look(uint64_t now, bool busy);
-// Has everything been given back that was parked at `since`?
-bool idle_stacks_settled(uint64_t since);
+// Has everything been given back, but of a few?
+bool idle_stacks_settled();
 // The program makes stacks of its own, perhaps on those of coroutines, where the pages below one stack pointer are those of another
 // context. Nothing is given back any more.
 void idle_stacks_stay();

@@ -159,8 +159,7 @@ void* monitor_main(void*) {
     }
     if (busy) quiet_since = now;
     idle_stacks_look(now, busy);
-    if (now - quiet_since >= kIdleFor && idle_stacks_settled(quiet_since) && !surplus &&
-        !(surplus = coroutines_count_surplus())) {
+    if (now - quiet_since >= kIdleFor && idle_stacks_settled() && !surplus && !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
       if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
       asleep.store(0);

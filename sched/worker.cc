@@ -584,7 +584,7 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  if (coroutine->wait_kind.load(std::memory_order_relaxed) == (uint8_t)WaitKind::file)
+  if (coroutine->wait_kind.load(std::memory_order_relaxed) == (uint8_t)WaitKind::file && !chaos)
     make_ready_again(coroutine);
   else
     push_inbox(worker_for(coroutine), coroutine);

@@ -2,12 +2,17 @@
 // Files whose calls wait for the disk: threads write and read theirs at places, in order and by vectors, sync them, read what the page
 // cache has dropped, and find what they wrote.
 //
-// Usage: disk_files [direct|fork]   O_DSYNC; or O_DIRECT, which a file system may refuse. fork: meanwhile a thread forks, and the
-//                                   child's threads do the same
+// Usage: disk_files [direct|fork|forbid]   O_DSYNC; or O_DIRECT, which a file system may refuse. fork: meanwhile a thread forks, and
+//                                          the child's threads do the same. forbid: meanwhile io_uring is forbidden to all threads
 #include "check.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -102,6 +107,22 @@ static void* forks(void* unused) {
   return NULL;
 }
 
+static void forbid_io_uring(void) {
+  struct sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+  MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0);
+}
+
+static void* all_in_turn(void* unused) {
+  (void)unused;
+  for (int turn = 0; turn < 4; turn++) all_threads();
+  return NULL;
+}
+
 // A file that may not grow: the signal comes to the thread that wrote.
 static void* writes_too_much(void* flags) {
   int fd = open_own(2 * kThreads, (int)as_long(flags));
@@ -125,6 +146,13 @@ int main(int argc, char** argv) {
   int forking = argc > 1 && strcmp(argv[1], "fork") == 0;
   pthread_t forker;
   if (forking) forker = start_thread(forks, NULL);
+  if (argc > 1 && strcmp(argv[1], "forbid") == 0) {
+    pthread_t busy = start_thread(all_in_turn, NULL);
+    struct timespec nap = {0, 30000000};
+    nanosleep(&nap, NULL);
+    forbid_io_uring();
+    join_thread(busy);
+  }
   all_threads();
   if (forking) join_thread(forker);
   signal(SIGXFSZ, count_signal);
