@@ -19,7 +19,6 @@ namespace {
 
 constexpr unsigned kWaitsOnStack = 64;
 constexpr unsigned kBitsOnStack = 1024;
-constexpr unsigned kToldAtMost = 16;  // places in a call, for an answer without a look
 constexpr short kKnownEvents =
     POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLRDHUP | POLLPRI | POLLRDBAND | POLLWRBAND;
 constexpr short kWriteInterest = POLLOUT | POLLWRNORM | POLLWRBAND;
@@ -150,34 +149,19 @@ FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescue
   return wake;
 }
 
-// Has what epoll said when it ended the wait the whole answer: data on some sockets, and nothing of the others since the look that found
-// nothing? Of descriptors of one epoll alone, which tells of events in their order. A listener is looked at: of those who were woken for a connection one gets it.
+// Has what epoll said when it ended the wait the whole answer: data on the one descriptor of the call, and nothing else? Of several it
+// has not: an event may be that of data which has been read since, and who is told so may block in reading one while another has data.
+// A listener is looked at: of those who were woken for a connection one gets it.
 bool told(const Polling* polling) {
-  if (polling->count > kToldAtMost) return false;
-  bool data = false;
-  unsigned poller = 0;
+  uint32_t events = 0;
   for (unsigned i = 0; i < polling->count; i++) {
     const PollWait& wait = polling->waits[i];
-    Descriptor* d = descriptor(polling->asked[i].fd);
-    if (!d) return false;
-    unsigned home = __atomic_load_n(&d->poller, __ATOMIC_RELAXED);
-    if (i && home != poller) return false;
-    poller = home;
-    uint32_t events = (uint32_t)wait.node.key;
-    if (!events) {
-      if (events_seen(d, wait.direction) != wait.seen) return false;
-      continue;
-    }
-    bool plain = is_socket(d) && kind_of(d) != DescriptorKind::listener;
-    if (!plain || wait.direction != Direction::read || (events & ~kWriteEvents) != EPOLLIN) return false;
-    data = true;
+    if (polling->asked[i].fd != polling->asked[0].fd || wait.direction != Direction::read) return false;
+    events |= (uint32_t)wait.node.key;
   }
-  return data;
-}
-bool told_of(const Polling* polling, int fd) {
-  for (unsigned i = 0; i < polling->count; i++)
-    if (polling->asked[i].fd == fd && polling->waits[i].node.key) return true;
-  return false;
+  Descriptor* d = polling->count ? descriptor(polling->asked[0].fd) : nullptr;
+  bool plain = d && is_socket(d) && kind_of(d) != DescriptorKind::listener;
+  return plain && (events & ~kWriteEvents) == EPOLLIN;
 }
 
 // What is queued for the coroutine shows in a signalfd once its kernel thread has it.
@@ -277,7 +261,7 @@ long woven_poll(Coroutine* self, pollfd* fds, nfds_t count, uint64_t timeout, co
   long result = weave_poll(&polling, true, look, [&] {
     long found = 0;
     for (nfds_t i = 0; i < count; i++) {
-      fds[i].revents = told_of(&polling, fds[i].fd) ? fds[i].events & (POLLIN | POLLRDNORM) : 0;
+      fds[i].revents = fds[i].fd < 0 ? 0 : fds[i].events & (POLLIN | POLLRDNORM);
       if (fds[i].revents) found++;
     }
     return found;

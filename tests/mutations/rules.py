@@ -135,8 +135,6 @@ MUTATIONS = [
              r'programs\.deep_then_idle_contexts'),
     Mutation('who is woken while its stack is trimmed is made ready', 'sched/idle_stacks.cc',
              ' & Waiter::kReasonMask) make_ready(coroutine);', ' & 0) make_ready(coroutine);', r'chaos\.(mutex_contended|condvar|many_waiting)'),
-    Mutation('poll reports no other descriptor than the one with data', 'hook/poll.cc',
-             'told_of(&polling, fds[i].fd) ? fds', 'fds[i].fd >= 0 ? fds', r'programs\.several_descriptors'),
     Mutation('what a look has found is not taken for empty', 'hook/poll.cc', 'return fds[place].revents & ~kWriteInterest;',
              'return place > ~0u - 1;', r'programs\.several_descriptors'),
     Mutation('a hook that calls another means ours', 'hook/CMakeLists.txt', ' -Wl,-Bsymbolic-functions\n', '\n',
