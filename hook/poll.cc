@@ -75,14 +75,7 @@ bool take_counters(Polling* polling) {
 }
 
 // Room for a write is another matter: a small one may still go where poll says there is none.
-void mark_all_drained(Polling* polling) {
-  for (unsigned i = 0; i < polling->count; i++) {
-    if (!polling->asked[i].for_data) continue;
-    if (Descriptor* d = descriptor(polling->asked[i].fd)) mark_drained(d, Direction::read, polling->waits[i].seen);
-  }
-}
-
-// The same after a look that found something, of those that it did not find: ready() says of which.
+// ready() says of which places of the program's array a look has found something.
 template <class Ready>
 void mark_others_drained(Polling* polling, Ready ready) {
   for (unsigned i = 0; i < polling->count; i++) {
@@ -172,7 +165,7 @@ long look_with_signals(const Coroutine* self, Look look) {
   return blocking_call(RegionKind::interruptible, look);
 }
 
-// The loop behind all of them. answer(): the result where epoll has told it all, 0 if nobody asked for that.
+// The loop behind all of them. answer(): the result where the one descriptor has data, 0 if nobody asked for that.
 // kMakeRealCall: epoll does not take one of the descriptors, or cannot tell what is in it.
 template <class Look, class Answer>
 long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
@@ -189,7 +182,7 @@ long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
             short_reads_do_not_drain();
       }
       if (found != 0 || (!waits && !polling->mask)) return found;
-      mark_all_drained(polling);
+      mark_others_drained(polling, [](unsigned) { return false; });
     }
     bool ends;
     FdWake wake = wait_with_mask(polling, waits, looked_at, &rescued, &ends);
@@ -338,15 +331,11 @@ long woven_select(Coroutine* self, int count, const Sets& sets, uint64_t timeout
         if (__FDS_BITS(sets.set[i])[fd / 64] >> (fd % 64) & 1)
           polling.add(fd, i == 1 ? Direction::write : Direction::read, i == 0, (unsigned)fd);
     result = weave_poll(&polling, timeout != 0, look, [&] {
-      long found = 0;
+      int fd = polling.asked[0].fd;
+      if (!sets.set[0] || !(__FDS_BITS(sets.set[0])[fd / 64] >> (fd % 64) & 1)) return 0L;
       __builtin_memset(copy, 0, 3 * bytes);
-      for (unsigned i = 0; i < polling.count; i++) {
-        int fd = polling.asked[i].fd;
-        if (!polling.asked[i].for_data || !polling.waits[i].node.key) continue;
-        ((unsigned long*)copy)[fd / 64] |= 1ul << (fd % 64);
-        found++;
-      }
-      return found;
+      ((unsigned long*)copy)[fd / 64] = 1ul << (fd % 64);
+      return 1L;
     });
   }
   if (result == kMakeRealCall)
