@@ -420,8 +420,9 @@ void sleep_in_poller(Worker* worker) {
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
   if (!has_visitors(worker)) poller_poll(worker, worker->timers.earliest());
   worker_awake(worker);
-  bool was_short = worker->begun_here.exchange(0) && __builtin_ia32_rdtsc() - begun < kLongestSpin;
-  worker->short_sleeps = was_short ? worker->short_sleeps + 1 : 0;
+  // Not the way out of the sleep: that takes an idle CPU longer than the spin would have.
+  uint64_t visited = worker->begun_here.exchange(0, std::memory_order_relaxed);
+  worker->short_sleeps = visited && visited < begun + kLongestSpin ? worker->short_sleeps + 1 : 0;
   monitor_worker_woke();
 }
 
@@ -614,7 +615,7 @@ void start_coroutine(Coroutine* coroutine) {
   Worker* target = spinning_worker();
   if (!target) target = sleeping_worker();
   if (!target) target = least_loaded_worker();
-  target->begun_here.store(1, std::memory_order_relaxed);
+  target->begun_here.store(__builtin_ia32_rdtsc(), std::memory_order_relaxed);
   push_inbox(target, coroutine);
 }
 

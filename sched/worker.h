@@ -61,7 +61,7 @@ struct alignas(64) Worker {
   uint64_t parks_seen = 0;  // when a coroutine yielded last and the slice was used up, and when that was
   uint64_t yielded_at = 0;
   uint64_t slice_begun = 0;   // time stamp; 0: not known
-  uint32_t short_sleeps = 0;  // in a row, each ended by one who makes threads
+  uint32_t short_sleeps = 0;  // in a row, each soon ended by one who makes threads
   uint64_t polled_at = 0;     // time stamp of the last look at the poller while others were ready
   // carrier writes, all read
   std::atomic<uint32_t> length{0};
@@ -76,7 +76,7 @@ struct alignas(64) Worker {
   std::atomic<Coroutine*> returned{nullptr};           // back from the kernel; see make_ready_again(); newest first
   std::atomic<uint32_t> sleeping{0};                   // blocked in its poller: an eventfd write wakes it
   std::atomic<uint32_t> spinning{0};                   // awake, and looks into its inbox
-  std::atomic<uint32_t> begun_here{0};                 // somebody who is no coroutine has made one and put it here
+  std::atomic<uint64_t> begun_here{0};  // time stamp: somebody who is no coroutine has made one and put it here; 0: nobody
   std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
   std::atomic<uint32_t> kick_owed{0};                  // by the monitor, for one who does not have the eventfd
   std::atomic<uint32_t> preempt{0};  // the running coroutine has had its time, or another goes before it

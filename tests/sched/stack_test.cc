@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stacks, whichever way their guards came to be: each can be written up to its guard, and the guard is there.
+#include "sched/stack.h"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <vector>
+
+namespace weft {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+class StackTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    stack_init();
+    ASSERT_EQ(pipe(probe_), 0);
+  }
+  void TearDown() override {
+    close(probe_[0]);
+    close(probe_[1]);
+    stack_give_back_rest();
+  }
+  // By the kernel, which answers EFAULT at a guard.
+  bool readable(const char* address) {
+    char byte;
+    return write(probe_[1], address, 1) == 1 && read(probe_[0], &byte, 1) == 1;
+  }
+  StackMemory make(uint64_t size, uint64_t guard) {
+    StackMemory stack = {};
+    EXPECT_TRUE(stack_allocate(size, guard, &stack));
+    return stack;
+  }
+  void expect_guarded(const StackMemory& stack, uint64_t guard) {
+    EXPECT_TRUE(readable(stack.low));
+    EXPECT_TRUE(readable(stack.low + stack.size - 1));
+    for (uint64_t below = 1; below <= guard; below += kPage - 1) EXPECT_FALSE(readable(stack.low - below)) << below;
+    stack.low[0] = stack.low[stack.size - 1] = 1;
+  }
+
+ private:
+  int probe_[2];
+};
+
+TEST_F(StackTest, EveryOneOfManyHasItsGuard) {
+  std::vector<StackMemory> stacks;
+  for (int i = 0; i < 2000; i++) stacks.push_back(make(16 * kPage, kPage));
+  for (const StackMemory& stack : stacks) expect_guarded(stack, kPage);
+}
+
+TEST_F(StackTest, KindsOfOnePitchKeepTheirOwnGuards) {
+  for (int i = 0; i < 300; i++) {
+    expect_guarded(make(20 * kPage, kPage), kPage);
+    expect_guarded(make(18 * kPage, 3 * kPage), 3 * kPage);
+  }
+}
+
+TEST_F(StackTest, GuardsGoOnAfterTheRestWasGivenBack) {
+  for (int round = 0; round < 3; round++) {
+    for (int i = 0; i < 40; i++) expect_guarded(make(24 * kPage, kPage), kPage);
+    stack_give_back_rest();
+  }
+}
+
+}  // namespace
+}  // namespace weft
