@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a context switch saves, for C++ and for assembly.
 //
-// A switched-out context is a stack pointer and an fs base. Everything else lies on its stack, lowest address first:
+// A switched-out context is a stack pointer, an fs base and a count of switches. Everything else lies on its stack, lowest address first:
 //   +0 mxcsr (4 bytes)  +4 x87 control word (2 bytes, 2 of padding)  +8 r15  +16 r14  +24 r13  +32 r12  +40 rbx  +48 rbp  +56 rip
 // The fs base is kept here and never read back from the CPU: reading costs as much as a tenth of the switch.
 #pragma once
 
 #define WEFT_CONTEXT_SP 0
 #define WEFT_CONTEXT_FS 8
+#define WEFT_CONTEXT_SEQUENCE 16
 #define WEFT_FRAME_SIZE 64
 
 #ifndef __ASSEMBLER__
@@ -16,13 +17,17 @@
 
 namespace weft {
 
-struct Context {
-  void* sp;  // of the frame pictured above
-  void* fs;  // thread pointer of the TLS block that goes with this stack
+// Packed, so that what comes behind it in a coroutine has the rest of the word.
+struct [[gnu::packed, gnu::aligned(4)]] Context {
+  void* sp;           // of the frame pictured above
+  void* fs;           // thread pointer of the TLS block that goes with this stack
+  uint32_t sequence;  // one more at each switch to it and from it: odd from before it goes on until it has been left. Others may
+                      // read it, and what lies on the stack: if it was even and is the same afterwards, nobody ran on it meanwhile
 };
 
 static_assert(offsetof(Context, sp) == WEFT_CONTEXT_SP);
 static_assert(offsetof(Context, fs) == WEFT_CONTEXT_FS);
+static_assert(offsetof(Context, sequence) == WEFT_CONTEXT_SEQUENCE);
 
 // The frame of a context that has not run yet: it starts at `rip` with r12 as its argument.
 struct Frame {
@@ -39,7 +44,9 @@ static_assert(sizeof(Frame) == WEFT_FRAME_SIZE);
 extern "C" {
 // Saves the running context in *from and goes on in *to. Returns when somebody switches back, what that one gave as message: it
 // goes by a register, because memory would have to be waited for. Async-signal-safe.
-uintptr_t weft_switch(weft::Context* from, const weft::Context* to, uintptr_t message);
+uintptr_t weft_switch(weft::Context* from, weft::Context* to, uintptr_t message);
+// In it: where the saved frame is complete. An unwinder goes on from here with the saved stack pointer.
+void weft_switched_out();
 
 // Entry point of a new context: calls weft_coroutine_main(r12, message), which does not return. The unwinder stops here.
 void weft_context_entry();

@@ -18,6 +18,9 @@ weft_context_entry:
 	movq	%rax, %rsi
 	call	weft_coroutine_main
 	hlt
+	.globl	weft_context_entry_end
+	.hidden	weft_context_entry_end
+weft_context_entry_end:
 	.cfi_endproc
 	.size	weft_context_entry, .-weft_context_entry
 

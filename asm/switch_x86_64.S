@@ -7,7 +7,7 @@
 
 	.text
 
-// uintptr_t weft_switch(Context* from [rdi], const Context* to [rsi], uintptr_t message [rdx])
+// uintptr_t weft_switch(Context* from [rdi], Context* to [rsi], uintptr_t message [rdx])
 //
 // MXCSR is read behind wrfsbase: reading it waits for what is under way, and there that has been waited for already (2 ns of 27).
 // frame built below the return address (offsets from the saved sp):
@@ -41,6 +41,11 @@ weft_switch:
 	subq	$8, %rsp
 	.cfi_def_cfa_offset 64
 	movq	%rsp, WEFT_CONTEXT_SP(%rdi)
+	.globl	weft_switched_out
+	.hidden	weft_switched_out
+weft_switched_out:
+	incl	WEFT_CONTEXT_SEQUENCE(%rdi)
+	incl	WEFT_CONTEXT_SEQUENCE(%rsi)
 	movq	WEFT_CONTEXT_FS(%rsi), %rdx
 	movq	WEFT_CONTEXT_SP(%rsi), %rsi
 	cmpb	$0, weft_has_fsgsbase(%rip)

@@ -188,7 +188,7 @@ long futex(uint32_t* word, int operation, uint32_t value, const timespec* timeou
   int command = operation & FUTEX_CMD_MASK;
   auto native = [&] { return real().syscall(SYS_futex, word, operation, value, timeout, second, third); };
   if (has_an_owner(command)) {
-    pin_current();
+    pin_current(PinReason::futex);
     return native();
   }
   if ((uintptr_t)word < kPage || (uintptr_t)word % sizeof *word) return native();  // an error

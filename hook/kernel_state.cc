@@ -19,7 +19,7 @@ void set_own_name(Coroutine* self, const char* name);
 
 void kernel_state_changes() {
   if (thread_state.vfork_child || !runtime_started()) return;
-  pin_current();
+  pin_current(PinReason::kernel_state);
   thread_state.kernel_state_changed = true;
 }
 
@@ -39,7 +39,7 @@ Subject subject_of_tid(pid_t tid) {
 pid_t pinned_tid(pid_t tid) {
   Coroutine* coroutine = coroutine_by_tid(tid);
   if (!coroutine) return tid;
-  if (coroutine == woven()) pin_current();
+  if (coroutine == woven()) pin_current(PinReason::kernel_state);
   if (coroutine->pinned) return coroutine->carrier->tid;
   refused_for_coroutine("a descriptor's signal");
   return tid;

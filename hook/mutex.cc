@@ -69,7 +69,7 @@ int lock_special(int kind, Attempt attempt, Wait wait) {
     int error = attempt();
     return error == EBUSY ? blocking_call(RegionKind::lasting, wait) : error;
   }
-  pin_current();
+  pin_current(PinReason::shared_lock);
   return with_kernel_tid(wait);
 }
 

@@ -370,7 +370,7 @@ int epoll_hook(bool waits, Take take, Wait wait) {
   enter_call(self);
   long found = look_with_signals(self, take);
   if (found != 0 || !waits) return (int)as_errno(found);
-  pin_current();
+  pin_current(PinReason::epoll_loop);
   return wait();
 }
 

@@ -93,7 +93,7 @@ bool program_traces() {
 template <class Call>
 auto forking(Call call) {
   if (thread_state.vfork_child) return call();
-  if (woven() && program_traces()) pin_current();
+  if (woven() && program_traces()) pin_current(PinReason::tracing);
   SignalWindow window;
   Coroutine* self = process_window_open(&window);
   long before = sys::getpid();
@@ -139,7 +139,7 @@ struct ClonedChild {
 // `call` makes it, and returns the result of the parent or, where it returns in the child as well, 0 there.
 template <class Call>
 long cloning(ClonedChild* child, Call call) {
-  if (woven() && program_traces()) pin_current();
+  if (woven() && program_traces()) pin_current(PinReason::tracing);
   SignalWindow window;
   Coroutine* self = process_window_open(&window);
   real_find_all();
@@ -237,7 +237,7 @@ WEFT_EXPORT int daemon(int no_chdir, int no_close) noexcept {
 // Called by the stub of vfork (asm/vfork_x86_64.S), before the child and, in the parent, after it.
 extern "C" void weft_vfork_prepare() {
   if (thread_state.vfork_child++) return;
-  if (woven() && program_traces()) pin_current();
+  if (woven() && program_traces()) pin_current(PinReason::tracing);
   Coroutine* self = thread_state.woven;
   thread_state.parked_woven = self;
   thread_state.woven = nullptr;
@@ -279,7 +279,7 @@ WEFT_EXPORT int clone(int (*start)(void*), void* stack, int flags, void* argumen
     int result = make(start, argument);
     return weft_vfork_parent(result < 0 ? -errno : result);
   }
-  if (woven()) pin_current();
+  if (woven()) pin_current(PinReason::process);
   return make(start, argument);
 }
 

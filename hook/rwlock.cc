@@ -73,7 +73,7 @@ int wait_in_lot(pthread_rwlock_t* lock, const TimeLimit& limit, uint32_t tag) {
   uint64_t deadline = limit.deadline();
   for (;;) {
     Parked how = park({.key = key_of(lock),
-                       .kind = WaitKind::lock,
+                       .kind = tag == kReader ? WaitKind::rwlock_read : WaitKind::rwlock_write,
                        .object = lock,
                        .deadline = deadline,
                        .interruptible = woven() != nullptr,
@@ -97,7 +97,7 @@ bool is_shared(const pthread_rwlock_t* lock) { return lock->__data.__shared != 0
 bool goes_natively(const pthread_rwlock_t* lock) {
   if (!lot_in_use()) return true;
   if (!is_shared(lock)) return false;
-  pin_current();
+  pin_current(PinReason::shared_lock);
   return true;
 }
 

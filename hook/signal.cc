@@ -109,7 +109,7 @@ void before_longjmp(const __jmp_buf_tag* environment) {
 void before_suspending() {
   if (Coroutine* self = woven()) {
     cancellation_point(self);
-    pin_current();
+    pin_current(PinReason::signal_wait);
   } else {
     handler_waits();
   }
@@ -355,7 +355,7 @@ WEFT_EXPORT int sigwait(const sigset_t* set, int* signal) {
       *signal = found;
       return 0;
     }
-    pin_current();
+    pin_current(PinReason::signal_wait);
   }
   return real().sigwait(set, signal);
 }
@@ -364,7 +364,7 @@ WEFT_EXPORT int sigwaitinfo(const sigset_t* set, siginfo_t* info) {
   if (Coroutine* self = woven()) {
     cancellation_point(self);
     if (int found = take_pending(self, set, info)) return found;
-    pin_current();
+    pin_current(PinReason::signal_wait);
   }
   return real().sigwaitinfo(set, info);
 }
@@ -374,7 +374,7 @@ WEFT_EXPORT int sigtimedwait(const sigset_t* set, siginfo_t* info, const timespe
     cancellation_point(self);
     if (int found = take_pending(self, set, info)) return found;
     if (timeout && !timeout->tv_sec && !timeout->tv_nsec) return (int)as_errno(-EAGAIN);
-    pin_current();
+    pin_current(PinReason::signal_wait);
   }
   return real().sigtimedwait(set, info, timeout);
 }

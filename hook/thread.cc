@@ -156,15 +156,16 @@ int join_thread(pthread_t thread, void** result, const TimeLimit& limit, Native 
 // The program has changed what threads without attributes get.
 std::atomic<bool> defaults_changed{false};
 
-// `create` makes a kernel thread of a start routine and its argument.
+// `create` makes a kernel thread of a start routine and its argument. `caller`: where the program's call returns to.
 template <class Result, class Create>
 int make_thread(pthread_t* thread, const pthread_attr_t* attributes, Result (*start)(void*), void* argument,
-                Create create) {
+                const void* caller, Create create) {
   auto* routine = (void* (*)(void*))(void*)start;
   if (deep_binding_unsaid.load(std::memory_order_relaxed)) [[unlikely]]
     say_deep_binding();
   if (needs_kernel_thread(attributes, routine)) return create_kernel_thread(start, argument, create);
   SpawnAttributes wanted;
+  wanted.creation_pc = caller;
   wanted.c11 = sizeof(Result) != sizeof(void*);
   uint64_t mask;
   if (attributes)
@@ -175,11 +176,11 @@ int make_thread(pthread_t* thread, const pthread_attr_t* attributes, Result (*st
 }
 
 template <class Result, class Create>
-int make_default_thread(pthread_t* thread, Result (*start)(void*), void* argument, Create create) {
+int make_default_thread(pthread_t* thread, Result (*start)(void*), void* argument, const void* caller, Create create) {
   pthread_attr_t defaults;
   if (!defaults_changed.load(std::memory_order_relaxed) || pthread_getattr_default_np(&defaults))
-    return make_thread(thread, nullptr, start, argument, create);
-  int error = make_thread(thread, &defaults, start, argument, create);
+    return make_thread(thread, nullptr, start, argument, caller, create);
+  int error = make_thread(thread, &defaults, start, argument, caller, create);
   pthread_attr_destroy(&defaults);
   return error;
 }
@@ -211,8 +212,9 @@ WEFT_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attribut
                                void* argument) noexcept {
   if (!threads_are_woven()) return real().pthread_create(thread, attributes, start, argument);
   auto create = [&](void* (*run)(void*), void* given) { return real().pthread_create(thread, attributes, run, given); };
-  return attributes ? make_thread(thread, attributes, start, argument, create)
-                    : make_default_thread(thread, start, argument, create);
+  const void* caller = __builtin_return_address(0);
+  return attributes ? make_thread(thread, attributes, start, argument, caller, create)
+                    : make_default_thread(thread, start, argument, caller, create);
 }
 
 WEFT_EXPORT int pthread_setattr_default_np(const pthread_attr_t* attributes) noexcept {
@@ -224,10 +226,11 @@ WEFT_EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) 
   if (!threads_are_woven()) return real().thrd_create(thread, start, argument);
   // Already a result of C11's where the real call was made.
   bool native = false;
-  int result = make_default_thread(thread, start, argument, [&](thrd_start_t run, void* given) {
-    native = true;
-    return real().thrd_create(thread, run, given);
-  });
+  int result =
+      make_default_thread(thread, start, argument, __builtin_return_address(0), [&](thrd_start_t run, void* given) {
+        native = true;
+        return real().thrd_create(thread, run, given);
+      });
   return native ? result : c11_result(result);
 }
 

@@ -32,7 +32,7 @@ void set_name(Coroutine* target, const char* name) {
 // The user's wish for threads of this name: from here on a kernel thread.
 void pin_if_named_so(const Coroutine* self) {
   if (options.native_threads && options.native_threads[0] && matches_any(options.native_threads, self->name))
-    pin_current();
+    pin_current(PinReason::asked_for);
 }
 
 }  // namespace

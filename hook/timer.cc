@@ -39,7 +39,7 @@ using namespace weft;
 
 WEFT_EXPORT int timer_create(clockid_t clock, struct sigevent* event, timer_t* timer) noexcept {
   // The kernel counts the time of kernel threads.
-  if (clock == CLOCK_THREAD_CPUTIME_ID) pin_current();
+  if (clock == CLOCK_THREAD_CPUTIME_ID) pin_current(PinReason::cpu_clock);
   if (!event || event->sigev_notify != SIGEV_THREAD_ID || thread_state.vfork_child)
     return real().timer_create(clock, event, timer);
   Coroutine* target = coroutine_by_tid(event->_sigev_un._tid);

@@ -47,8 +47,7 @@ ptrdiff_t current_offset;
 
 }  // namespace
 
-[[gnu::noinline, gnu::no_sanitize("thread")]] uintptr_t switch_context(Context* from, const Context* to,
-                                                                       uintptr_t message) {
+[[gnu::noinline, gnu::no_sanitize("thread")]] uintptr_t switch_context(Context* from, Context* to, uintptr_t message) {
   void* own = __tsan_get_current_fiber();
   const void* here = __builtin_thread_pointer();
   fiber_of(here) = own;

@@ -15,7 +15,7 @@ namespace weft {
 
 // A kernel thread may go on with the TLS block of a dead one.
 constexpr bool kMayTakeOverBlocks = true;
-inline uintptr_t switch_context(Context* from, const Context* to, uintptr_t message) {
+inline uintptr_t switch_context(Context* from, Context* to, uintptr_t message) {
   return weft_switch(from, to, message);
 }
 // The context of this TLS block will not go on.
@@ -29,7 +29,7 @@ inline bool keeps_sanitizer_state(const void*) { return false; }
 #else
 
 constexpr bool kMayTakeOverBlocks = false;
-uintptr_t switch_context(Context* from, const Context* to, uintptr_t message);
+uintptr_t switch_context(Context* from, Context* to, uintptr_t message);
 void announce_publication(const void* what);
 void announce_sight(const void* what);
 void forget_context(const void* thread_pointer);

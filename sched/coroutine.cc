@@ -11,8 +11,10 @@
 #include <pthread.h>
 
 #include "sched/carrier.h"
+#include "sched/clock.h"
 #include "sched/context_switch.h"
 #include "sched/handler_entry.h"
+#include "sched/inspected.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -28,16 +30,15 @@
 
 namespace weft {
 
+WEFT_LARGE Coroutine* chunks[kMaxChunks];
+std::atomic<uint32_t> slots{0};
+
 namespace {
 
-constexpr uint32_t kChunk = 1024;
-constexpr uint32_t kMaxChunks = 4096;
 constexpr uint32_t kMaxCoroutines = kChunk * kMaxChunks;  // 2^22
 constexpr int32_t kFirstTid = 1 << 23;                    // above every pid the kernel gives
 constexpr uint32_t kTidGenerations = 200;                 // keeps tids below FUTEX_TID_MASK
 
-WEFT_LARGE Coroutine* chunks[kMaxChunks];
-std::atomic<uint32_t> slots{0};
 std::atomic<uint32_t> live{0};
 std::atomic<uint32_t> last_id{0};
 
@@ -254,6 +255,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->waiter.coroutine = self;
   self->timer.heap = nullptr;
   self->pinned = false;
+  self->pin_reason = PinReason::none;
   self->region_depth = 0;
   self->native_style = attributes.c11;
   self->cancel_state = self->cancel_type = 0;
@@ -269,6 +271,10 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
     self->stack_size = self->saved_size;
   }
   Coroutine* creator = thread_state.identity;
+  self->creation_pc = attributes.creation_pc;
+  self->creator = creator ? creator->id : 0;
+  self->born = coarse_now.load(std::memory_order_relaxed);
+  self->run_time = self->longest_run = 0;
   if (creator)
     memcpy(self->name, creator->name, sizeof self->name);
   else

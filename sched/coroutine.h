@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "asm/context.h"
+#include "sched/descriptor.h"
 #include "sched/lock.h"
 #include "sched/poller.h"
 #include "sched/timers.h"
@@ -21,33 +22,6 @@ struct Carrier;
 struct SignalWindow;
 struct Worker;
 
-enum class State : uint8_t {
-  free,      // in the pool or never used
-  ready,     // in a run queue, an inbox, or about to be put there
-  running,   // on a carrier
-  parked,    // in no run queue; a waker will make it ready
-  blocked,   // in the kernel on its carrier, whose worker went on
-  finished,  // its end is reached; kept until it is joined
-};
-
-// What a coroutine waits for; the inspector's word and the rescuer's criterion.
-enum class WaitKind : uint8_t {
-  none,
-  fd_read,
-  fd_write,
-  poll,
-  lock,
-  condition,
-  sleep,
-  join,
-  futex,
-  semaphore,
-  barrier,
-  once,
-  region,
-  signal,
-  file
-};
 // Waits of cancellation points; the others go on when a cancellation comes.
 inline bool ends_by_cancel(WaitKind kind) {
   return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll ||
@@ -58,17 +32,17 @@ inline bool ends_by_cancel(WaitKind kind) {
 struct alignas(64) Coroutine {
   // first line: what its wake-up and the switch to it touch
   Context context;
-  Carrier* carrier;  // set by whoever switches to it, before the switch
-  Coroutine* next;   // link of the one queue it is in
-  Waiter waiter;
-  Worker* worker;  // where it runs, or ran last
   std::atomic<State> state;
   std::atomic<uint8_t> wait_kind;  // WaitKind
   bool pinned;                     // its carrier runs nothing else
   std::atomic<bool> asked;         // to give way at its next woven call, or to get a worker first
-  std::atomic<int32_t> follower;   // distance to one queued some places behind it, now or once; see fetch_ahead()
+  Carrier* carrier;                // set by whoever switches to it, before the switch
+  Coroutine* next;                 // link of the one queue it is in
+  Waiter waiter;
+  Worker* worker;  // where it runs, or ran last
 
   int32_t wait_fd;
+  std::atomic<int32_t> follower;  // distance to one queued some places behind it, now or once; see fetch_ahead()
   PollWait fd_wait;  // its place in the queue of the one descriptor it waits for: not on its stack, whose page is cold
   Timer timer;
 
@@ -121,6 +95,16 @@ struct alignas(64) Coroutine {
   uint32_t slot;        // its place in the table
   uint32_t generation;  // coroutines that have had this slot
 
+  // for the inspector alone
+  const PollWait* wait_list;  // of a wait for several descriptors: so many places, on its stack
+  uint32_t wait_count;
+  PinReason pin_reason;
+  const void* creation_pc;  // where the call that made it returns to
+  uint32_t creator;         // id; 0: a kernel thread of the program
+  uint64_t born;            // coarse_now
+  uint64_t run_time;        // nanoseconds, as the monitor sees it; monitor only
+  uint64_t longest_run;     // the same
+
   static constexpr uint8_t kDetached = 1;  // nobody joins it
   static constexpr uint8_t kFinished = 2;  // its stack has been left for good
   static constexpr uint8_t kJoined = 4;    // somebody has its result
@@ -140,7 +124,9 @@ inline bool cancel_wanted_at_once(const Coroutine* self) {
 // Does a cancellation that is pending end its wait of this kind?
 inline bool cancel_ends(const Coroutine* self, WaitKind kind) {
   if (!cancel_wanted(self)) return false;
-  return ends_by_cancel(kind) || (cancel_wanted_at_once(self) && (kind == WaitKind::lock || kind == WaitKind::once));
+  return ends_by_cancel(kind) ||
+         (cancel_wanted_at_once(self) && (kind == WaitKind::lock || kind == WaitKind::rwlock_read ||
+                                          kind == WaitKind::rwlock_write || kind == WaitKind::once));
 }
 inline bool signals_wanted(const Coroutine* self) {
   return (self->signals_pending.load(std::memory_order_relaxed) &
@@ -164,6 +150,7 @@ struct SpawnAttributes {
   bool detached = false;
   bool c11 = false;
   const uint64_t* signal_mask = nullptr;  // null: the creator's
+  const void* creation_pc = nullptr;      // where the program's call returns to
 };
 
 // Makes a coroutine and lets it run. 0, or EAGAIN/ENOMEM as pthread_create says them. *pthread is set before it can run.

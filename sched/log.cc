@@ -140,8 +140,9 @@ const char* name_of(State state) {
 }
 
 const char* name_of(WaitKind kind) {
-  constexpr const char* kNames[] = {"none", "fd_read", "fd_write",  "poll",    "lock", "condition", "sleep",
-                                    "join", "futex",   "semaphore", "barrier", "once", "region",    "signal"};
+  constexpr const char* kNames[] = {"none",   "fd_read", "fd_write", "poll",        "lock",        "condition",
+                                    "sleep",  "join",    "futex",    "semaphore",   "barrier",     "once",
+                                    "region", "signal",  "file",     "rwlock_read", "rwlock_write"};
   return (unsigned)kind < sizeof kNames / sizeof *kNames ? kNames[(unsigned)kind] : "unknown";
 }
 

@@ -18,25 +18,21 @@
 
 namespace weft {
 
+constinit std::atomic<uint64_t> shared_counters[(unsigned)Metric::kCount] = {};
+const CounterName counter_names[(unsigned)Metric::kCount] = {
+#define WEFT_METRIC(name, text) {#name, text},
+#include "sched/metrics.def"
+#undef WEFT_METRIC
+};
+
 namespace {
 
 constexpr unsigned kCounters = (unsigned)Metric::kCount;
 constexpr unsigned kTableRoom = 24 * 1024;  // counters with their texts, and a line for each of kMaxWorkers
 
-constinit std::atomic<uint64_t> shared[kCounters] = {};
 constinit std::atomic<bool> written{false};
 constinit bool fork_child = false;
 WEFT_LARGE constinit char table[kTableRoom];
-
-struct Description {
-  const char* name;
-  const char* text;
-};
-constexpr Description kDescriptions[] = {
-#define WEFT_METRIC(name, text) {#name, text},
-#include "sched/metrics.def"
-#undef WEFT_METRIC
-};
 
 // The worker whose set the caller may write without atomics: it is inside the runtime and nobody is taking its worker
 // away.
@@ -60,7 +56,7 @@ unsigned make_human_table() {
   unsigned length = append(0, "weft: counters of %s (pid %d)\n", program_invocation_short_name, (int)sys::getpid());
   for (unsigned i = 0; i < kCounters; i++)
     length =
-        append(length, "weft:   %-20s %14lu  %s\n", kDescriptions[i].name, total(Metric(i)), kDescriptions[i].text);
+        append(length, "weft:   %-20s %14lu  %s\n", counter_names[i].name, total(Metric(i)), counter_names[i].text);
   for (unsigned i = 0; i < worker_count(); i++)
     length = append(length, "weft:   worker %-13u %14lu  switches\n", i,
                     worker_at(i)->switches.load(std::memory_order_relaxed));
@@ -69,7 +65,7 @@ unsigned make_human_table() {
 
 unsigned make_file_table() {
   unsigned length = append(0, "weft stats pid=%d exe=%s\n", (int)sys::getpid(), program_invocation_short_name);
-  for (unsigned i = 0; i < kCounters; i++) length = append(length, "%s %lu\n", kDescriptions[i].name, total(Metric(i)));
+  for (unsigned i = 0; i < kCounters; i++) length = append(length, "%s %lu\n", counter_names[i].name, total(Metric(i)));
   for (unsigned i = 0; i < worker_count(); i++)
     length = append(length, "worker %u switches %lu\n", i, worker_at(i)->switches.load(std::memory_order_relaxed));
   return length;
@@ -83,7 +79,7 @@ void count(Metric metric, uint64_t by) {
   if (Worker* worker = worker_of_caller())
     count(worker->metrics, metric, by);
   else
-    shared[(unsigned)metric].fetch_add(by, std::memory_order_relaxed);
+    shared_counters[(unsigned)metric].fetch_add(by, std::memory_order_relaxed);
 }
 
 uint64_t total(Metric metric) {
@@ -91,7 +87,7 @@ uint64_t total(Metric metric) {
   if (metric == Metric::tls_bytes) return tls_static_size();
   if (metric == Metric::coroutines_alive) return coroutines_counted().alive;
   if (metric == Metric::coroutines_waiting) return coroutines_counted().waiting;
-  uint64_t sum = shared[(unsigned)metric].load(std::memory_order_relaxed);
+  uint64_t sum = shared_counters[(unsigned)metric].load(std::memory_order_relaxed);
   for (unsigned i = 0; i < worker_count(); i++) {
     sum += __atomic_load_n(&worker_at(i)->metrics.value[(unsigned)metric], __ATOMIC_RELAXED);
     // A switch bumps the worker's own word, which the monitor reads as well, and nothing else.
@@ -119,7 +115,7 @@ void write_stats() {
 }
 
 void metrics_reset() {
-  for (std::atomic<uint64_t>& value : shared) value.store(0, std::memory_order_relaxed);
+  for (std::atomic<uint64_t>& value : shared_counters) value.store(0, std::memory_order_relaxed);
   written.store(false, std::memory_order_relaxed);
   fork_child = true;
 }

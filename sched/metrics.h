@@ -2,7 +2,10 @@
 // The counters of metrics.def. Each worker counts for itself without atomics; guests and the monitor share one set.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+
+#include "sched/descriptor.h"
 
 namespace weft {
 
@@ -16,6 +19,9 @@ enum class Metric : uint32_t {
 struct Metrics {
   uint64_t value[(unsigned)Metric::kCount] = {};
 };
+
+extern const CounterName counter_names[(unsigned)Metric::kCount];
+extern std::atomic<uint64_t> shared_counters[(unsigned)Metric::kCount];  // of those who are no worker
 
 // Any thread. A coroutine inside the runtime counts in its worker's set.
 void count(Metric metric, uint64_t by = 1);

@@ -19,6 +19,7 @@
 #include "sched/clock.h"
 #include "sched/file_ring.h"
 #include "sched/idle_stacks.h"
+#include "sched/inspected.h"
 #include "sched/log.h"
 #include "sched/poller.h"
 #include "sched/runtime.h"
@@ -28,6 +29,8 @@
 #include "sched/tls_block.h"
 
 namespace weft {
+
+std::atomic<int> monitor_tid{0};
 
 namespace {
 
@@ -89,8 +92,21 @@ void look_at_waits(Worker* worker) {
   }
 }
 
+// What the inspector tells of a coroutine's running: whoever is found running has run since the last look.
+void sample_run(Worker* worker, uint64_t now) {
+  uint64_t since = worker->sampled_at, switches = worker->switches.load(std::memory_order_relaxed);
+  worker->sampled_at = now;
+  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+  Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
+  if (!running || worker->sleeping.load(std::memory_order_relaxed) || now - since > 2 * kIdleTick) return;
+  running->run_time += now - since;
+  if (switches != worker->ticks_seen) worker->run_since = since;
+  if (now - worker->run_since > running->longest_run) running->longest_run = now - worker->run_since;
+}
+
 // True: something goes on there that wants another look soon.
 bool look_at(Worker* worker, uint64_t now) {
+  sample_run(worker, now);
   look_at_waits(worker);
   uint64_t switches = worker->switches.load(std::memory_order_relaxed);
   bool stuck = switches == worker->ticks_seen && !worker->sleeping.load(std::memory_order_relaxed);
@@ -130,6 +146,7 @@ void* monitor_main(void*) {
   thread_state.of_runtime = true;
   if (!runtime_gate()) return nullptr;
   sys::call(SYS_prctl, PR_SET_NAME, sys::word("weft-monitor"));
+  monitor_tid.store((int)sys::gettid(), std::memory_order_relaxed);
   uint64_t quiet_since = now_ns(), rescued = 0, surplus_counted = quiet_since;
   bool surplus = false;
   for (;;) {
@@ -216,6 +233,7 @@ void runtime_check_main_exit(uint64_t mask) {
 void monitor_reset() {
   asleep.store(0);
   main_left.store(false);
+  monitor_tid.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace weft

@@ -260,6 +260,8 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
   }
   if (blocks) {
     __atomic_store_n(&self->wait_fd, wait_count ? waits[0].fd.load(std::memory_order_relaxed) : -1, __ATOMIC_RELAXED);
+    self->wait_list = waits;
+    self->wait_count = wait_count;
     uint64_t since = looked_at || !wait_count ? kNever : coarse_now.load(std::memory_order_relaxed);
     __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
     self->wait_kind.store((uint8_t)(wait_count ? WaitKind::poll : WaitKind::sleep), std::memory_order_relaxed);

@@ -99,7 +99,7 @@ void regions_abandon() {
   }
 }
 
-void pin_current() {
+void pin_current(PinReason reason) {
   Coroutine* self = woven();
   if (!self) return;
   Worker* worker = enter(self);
@@ -107,6 +107,7 @@ void pin_current() {
   Carrier* carrier = self->carrier;
   carrier->pinned = self;
   self->pinned = true;
+  self->pin_reason = reason;
   if (chaos_turns) turn_guest_ready(&self->waiter);
   release_worker(self);
   thread_state.woven = nullptr;

@@ -20,6 +20,7 @@
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
 #include "sched/idle_stacks.h"
+#include "sched/inspected.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -38,6 +39,7 @@ extern char* program_invocation_short_name;
 namespace weft {
 
 RealCalls real_calls;
+std::atomic<uint32_t> runtime_active{0};
 void regions_reset();
 
 namespace {
@@ -162,6 +164,7 @@ bool start_locked() {
   make_spare_descriptor();
   move_gate(Gate::open);
   phase.store(Phase::running, std::memory_order_release);
+  runtime_active.store(1, std::memory_order_release);
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
       have_membarrier ? "membarrier" : "no membarrier");
   return true;
@@ -282,6 +285,7 @@ void runtime_after_fork_child() {
   tls_block_reset();
   if (before != Phase::running) return;
   phase.store(Phase::none, std::memory_order_relaxed);
+  runtime_active.store(0, std::memory_order_relaxed);
   gate.store(Gate::closed, std::memory_order_relaxed);
   poller_reset();
   workers_reset();

@@ -468,7 +468,8 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
   unsigned short x87;
   asm volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(x87));
   *frame = {.mxcsr = mxcsr, .x87 = x87, .r12 = coroutine, .rip = (void*)weft_context_entry};
-  coroutine->context = {frame, tcb};
+  coroutine->context.sp = frame;
+  coroutine->context.fs = tcb;
 }
 
 void tls_block_started(Coroutine* coroutine) {

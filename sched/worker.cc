@@ -22,6 +22,7 @@
 #include "sched/clock.h"
 #include "sched/context_switch.h"
 #include "sched/cpu_time_signals.h"
+#include "sched/inspected.h"
 #include "sched/large.h"
 #include "sched/log.h"
 #include "sched/monitor.h"
@@ -38,12 +39,13 @@ bool may_spin;
 constinit uint32_t turn_budget = kBudget;
 Lock handoff_lock;
 
+WEFT_LARGE alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
+unsigned workers_used;
+
 namespace {
 
 // Made by worker_begin(): a program without threads does not pay for pages of them.
-WEFT_LARGE alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
 Worker* const workers = (Worker*)worker_memory;
-unsigned workers_used;
 // Alone on its line, which every sleep and wake-up writes.
 struct alignas(64) {
   std::atomic<int32_t> idle{0};
@@ -315,7 +317,7 @@ void switch_away(Coroutine* self, Departure how) {
   if (worker && worker->slice_left && --worker->slice_left && !worker->preempt.load(std::memory_order_relaxed) &&
       !worker->thief.load(std::memory_order_relaxed))
     next = pop(worker);
-  const Context* to = &carrier->loop;
+  Context* to = &carrier->loop;
   if (next) {
     fetch_ahead(worker);
     prepare_resume(carrier, worker, next);

@@ -80,7 +80,7 @@ Context ContextTest::begin(void* fs, uint32_t mxcsr_word, uint16_t x87_word) {
   stack_ = std::make_unique<char[]>(kStack);
   auto* frame = (Frame*)(((uintptr_t)stack_.get() + kStack) & ~uintptr_t{63}) - 1;
   *frame = {.mxcsr = mxcsr_word, .x87 = x87_word, .r12 = this, .rbx = (void*)run, .rip = (void*)weft_test_entry};
-  return {frame, fs};
+  return {frame, fs, 0};
 }
 
 TEST_P(ContextTest, GoesThereAndBackWithAMessageEachWay) {

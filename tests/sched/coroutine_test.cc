@@ -248,7 +248,7 @@ TEST_F(CoroutineTest, ALastingRegionKeepsNobodyWaiting) {
 TEST_F(CoroutineTest, APinnedOneIsAKernelThread) {
   unsigned long thread = start([](void*) -> void* {
     long before = sys::gettid();
-    pin_current();
+    pin_current(PinReason::kernel_state);
     EXPECT_EQ(woven(), nullptr);
     EXPECT_NE(thread_state.identity, nullptr);
     return (void*)(long)(sys::gettid() == before);

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The descriptor of this process: descriptor.h filled in, and the note that leads to it. Made by the linker: a process that crashes
+// before the runtime has begun has it too.
+#include "sched/descriptor.h"
+
+#include <cstddef>
+
+#include "sched/clock.h"
+#include "sched/coroutine.h"
+#include "sched/inspected.h"
+#include "sched/metrics.h"
+#include "sched/worker.h"
+
+extern "C" {
+extern const weft::DescriptorHeader weft_descriptor;
+extern char weft_context_entry_end[];
+}
+
+namespace weft {
+
+namespace {
+
+template <class T>
+constexpr DescriptorField field(FieldId id, size_t offset) {
+  return {(uint16_t)id, (uint16_t)sizeof(T), (uint32_t)offset};
+}
+#define WEFT_FIELD(id, type, member) field<decltype(type::member)>(FieldId::id, offsetof(type, member))
+
+constexpr DescriptorField kSlot[] = {
+    field<uint32_t>(FieldId::sequence, offsetof(Coroutine, context) + offsetof(Context, sequence)),
+    field<void*>(FieldId::sp, offsetof(Coroutine, context) + offsetof(Context, sp)),
+    field<void*>(FieldId::fs, offsetof(Coroutine, context) + offsetof(Context, fs)),
+    WEFT_FIELD(id, Coroutine, id),
+    WEFT_FIELD(generation, Coroutine, generation),
+    WEFT_FIELD(state, Coroutine, state),
+    WEFT_FIELD(wait_kind, Coroutine, wait_kind),
+    WEFT_FIELD(pinned, Coroutine, pinned),
+    WEFT_FIELD(pin_reason, Coroutine, pin_reason),
+    WEFT_FIELD(wait_fd, Coroutine, wait_fd),
+    WEFT_FIELD(wait_object, Coroutine, wait_object),
+    WEFT_FIELD(wait_list, Coroutine, wait_list),
+    WEFT_FIELD(wait_count, Coroutine, wait_count),
+    WEFT_FIELD(since, Coroutine, since),
+    field<uint64_t>(FieldId::deadline, offsetof(Coroutine, timer) + offsetof(Timer, deadline)),
+    field<void*>(FieldId::has_deadline, offsetof(Coroutine, timer) + offsetof(Timer, heap)),
+    WEFT_FIELD(carrier, Coroutine, carrier),
+    WEFT_FIELD(worker, Coroutine, worker),
+    WEFT_FIELD(stack_low, Coroutine, stack_low),
+    WEFT_FIELD(stack_size, Coroutine, stack_size),
+    WEFT_FIELD(guard_size, Coroutine, guard_size),
+    WEFT_FIELD(tcb, Coroutine, tcb),
+    WEFT_FIELD(tid, Coroutine, tid),
+    WEFT_FIELD(start, Coroutine, start),
+    WEFT_FIELD(argument, Coroutine, argument),
+    WEFT_FIELD(creation_pc, Coroutine, creation_pc),
+    WEFT_FIELD(creator, Coroutine, creator),
+    WEFT_FIELD(born, Coroutine, born),
+    WEFT_FIELD(run_time, Coroutine, run_time),
+    WEFT_FIELD(longest_run, Coroutine, longest_run),
+    WEFT_FIELD(name, Coroutine, name),
+    WEFT_FIELD(ending, Coroutine, ending),
+    WEFT_FIELD(region_depth, Coroutine, region_depth),
+};
+
+constexpr DescriptorField kWorker[] = {
+    WEFT_FIELD(worker_index, Worker, index),       WEFT_FIELD(worker_switches, Worker, switches),
+    WEFT_FIELD(worker_length, Worker, length),     WEFT_FIELD(worker_sleeping, Worker, sleeping),
+    WEFT_FIELD(worker_carrier, Worker, carrier),   WEFT_FIELD(worker_counters, Worker, metrics),
+    WEFT_FIELD(worker_epoll_fd, Worker, epoll_fd),
+};
+
+constexpr DescriptorField kCarrier[] = {
+    WEFT_FIELD(carrier_tid, Carrier, tid),
+    WEFT_FIELD(carrier_running, Carrier, running),
+};
+
+template <class T, size_t N>
+constexpr uint32_t length_of(const T (&)[N]) {
+  return N;
+}
+
+}  // namespace
+}  // namespace weft
+
+using namespace weft;
+
+// Read-write until it has been relocated: so a core file holds it.
+[[gnu::used]] constinit const DescriptorHeader weft_descriptor = {
+    .magic = {'w', 'e', 'f', 't', 'i', 'n', 's', 'p'},
+    .major = kDescriptorMajor,
+    .minor = kDescriptorMinor,
+    .size = sizeof(DescriptorHeader),
+    .active = &runtime_active,
+    .clock = &coarse_now,
+    .chunks = chunks,
+    .slots = &slots,
+    .max_chunks = kMaxChunks,
+    .slots_per_chunk = kChunk,
+    .slot_size = sizeof(Coroutine),
+    .slot_fields = length_of(kSlot),
+    .slot_field = kSlot,
+    .workers = worker_memory,
+    .worker_count = &workers_used,
+    .worker_size = sizeof(Worker),
+    .worker_fields = length_of(kWorker),
+    .worker_field = kWorker,
+    .carrier_fields = length_of(kCarrier),
+    .counters = (uint32_t)Metric::kCount,
+    .carrier_field = kCarrier,
+    .counter_name = counter_names,
+    .shared_counters = shared_counters,
+    .switched_out = (Address)weft_switched_out,
+    .trampoline = (Address)weft_context_entry,
+    .trampoline_end = weft_context_entry_end,
+    .frame_size = WEFT_FRAME_SIZE,
+    .registers = 7,
+    .saved = {{15, offsetof(Frame, r15)},
+              {14, offsetof(Frame, r14)},
+              {13, offsetof(Frame, r13)},
+              {12, offsetof(Frame, r12)},
+              {3, offsetof(Frame, rbx)},
+              {6, offsetof(Frame, rbp)},
+              {16, offsetof(Frame, rip)}},
+    .poll_wait_size = sizeof(PollWait),
+    .poll_wait_fd = offsetof(PollWait, fd),
+    .monitor_tid = &monitor_tid,
+};
+
+asm(R"(
+  .pushsection .note.weft, "a", @note
+  .p2align 2
+  .long 5, 8, 1
+  .asciz "WEFT"
+  .p2align 2
+  .quad weft_descriptor - .
+  .popsection
+)");
