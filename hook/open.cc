@@ -6,7 +6,7 @@
 //   first       openat2 with RESOLVE_CACHED, in an interruptible region: opens what is in memory, at the price of openat; a FIFO waits here
 //   EAGAIN      the path is not in memory: the ring looks it up (hook/path.h), and the same is tried again
 //   while slow  what that cannot open (O_CREAT, O_TRUNC, file systems that ask a server) the ring opens, if it is a file or a directory:
-//               for those an open waits as for a disk, past every signal, and for nobody else. But a lease that another process has
+//               an open of those waits as for a disk, past signals (and so for a lease of another process, which they would end)
 //   plain       all else, and where that fails: as libc makes it, in an interruptible region; the monitor hands the worker on if it lasts
 #include <cstdarg>
 #include <fcntl.h>
@@ -54,9 +54,8 @@ bool has_cached_form(int flags) {
 }
 
 long open_cached(const Opening& o) {
-  constexpr uint64_t kLargeFile = 0100000;  // openat sets it by itself; libc's name for it is 0 here
   open_how how = {};
-  how.flags = (unsigned)o.flags | kLargeFile;
+  how.flags = (unsigned)o.flags;
   how.resolve = RESOLVE_CACHED;
   return cancellable_call(RegionKind::interruptible, [&] {
     return sys::call(SYS_openat2, o.directory, sys::word(o.path), sys::word(&how), sizeof how);
