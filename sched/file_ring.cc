@@ -306,7 +306,7 @@ long file_ring_call(FileRequest request) {
   count(worker->metrics, Metric::file_calls);
   request.waiter = &self->waiter;
   request.ticket = self->waiter.begin(false);
-  self->wait_fd = request.fd;
+  self->wait_fd = request.fd < 0 ? -1 : request.fd;  // AT_FDCWD is no number
   __atomic_store_n(&self->since, kNever, __ATOMIC_RELAXED);
   self->wait_kind.store((uint8_t)WaitKind::file, std::memory_order_relaxed);
   request.next = inbox.load(std::memory_order_relaxed);
