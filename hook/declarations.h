@@ -34,6 +34,7 @@
 #include <sys/sendfile.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <threads.h>
@@ -45,6 +46,9 @@ extern "C" {
 ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void* buffer, size_t size, size_t room, int flags, sockaddr* from, socklen_t* length);
 ssize_t __read_chk(int fd, void* buffer, size_t size, size_t room);
+int __xstat(int version, const char* path, struct stat* status) noexcept;
+int __lxstat(int version, const char* path, struct stat* status) noexcept;
+int __fxstatat(int version, int directory, const char* path, struct stat* status, int flags) noexcept;
 int __open_2(const char* path, int flags);
 int __open64_2(const char* path, int flags);
 int __openat_2(int directory, const char* path, int flags);

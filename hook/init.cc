@@ -6,6 +6,7 @@
 #include "hook/hook.h"
 #include "hook/next_symbol.h"
 #include "hook/others_behind.h"
+#include "hook/path.h"
 #include "hook/sanitizer.h"
 #include "hook/stdio.h"
 #include "sched/options.h"
@@ -59,6 +60,7 @@ void library_begin() {
   real_calls.stdio_weave = stdio_weave;
   real_calls.native_because = [] {
     if (library_behind_has_files()) options.files = FileWay::region;
+    if (library_behind_has_paths()) paths_stay_plain();
     const char* why = native_for_sanitizer();
     return why ? why : native_for_library_behind();
   };

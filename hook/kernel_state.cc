@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "hook/mutex.h"
+#include "hook/path.h"
 #include "sched/log.h"
 
 namespace weft {
@@ -271,6 +272,7 @@ WEFT_EXPORT int prctl(int option, ...) noexcept {
     memcpy((char*)a, identity->name, sizeof identity->name);
     return 0;
   }
+  if (option == PR_SET_SECCOMP) paths_stay_plain();
   if (changes_this_thread(option)) kernel_state_changes();
   return real().prctl(option, a, b, c, d);
 }

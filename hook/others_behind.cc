@@ -64,4 +64,12 @@ bool library_behind_has_files() {
   return of_another(calls_on_files, &library) != nullptr;
 }
 
+bool library_behind_has_paths() {
+  const Call calls_on_paths[] = {WEFT_WOVEN(__fxstatat), WEFT_WOVEN(__lxstat), WEFT_WOVEN(__xstat), WEFT_WOVEN(creat),
+                                 WEFT_WOVEN(fstatat),    WEFT_WOVEN(lstat),    WEFT_WOVEN(open),    WEFT_WOVEN(open64),
+                                 WEFT_WOVEN(openat),     WEFT_WOVEN(openat64), WEFT_WOVEN(stat),    WEFT_WOVEN(statx)};
+  const char* library;
+  return of_another(calls_on_paths, &library) != nullptr;
+}
+
 }  // namespace weft

@@ -12,6 +12,7 @@
 
 #include "hook/futex.h"
 #include "hook/mutex.h"
+#include "hook/path.h"
 #include "hook/process.h"
 #include "hook/thread.h"
 #include "sched/internal_signals.h"
@@ -147,6 +148,14 @@ Answer file_call(long number, const Arguments& c) {
       return ours(openat((int)c.a, as<const char*>(c.b), (int)c.c, (mode_t)c.d));
     case SYS_creat:
       return ours(creat(as<const char*>(c.a), (mode_t)c.b));
+    case SYS_stat:
+      return ours(stat(as<const char*>(c.a), as<struct stat*>(c.b)));
+    case SYS_lstat:
+      return ours(lstat(as<const char*>(c.a), as<struct stat*>(c.b)));
+    case SYS_newfstatat:
+      return ours(fstatat((int)c.a, as<const char*>(c.b), as<struct stat*>(c.c), (int)c.d));
+    case SYS_statx:
+      return ours(statx((int)c.a, as<const char*>(c.b), (int)c.c, (unsigned)c.d, as<struct statx*>(c.e)));
     case SYS_close:
       return ours(close((int)c.a));
     case SYS_close_range:
@@ -392,6 +401,7 @@ WEFT_EXPORT long syscall(long number, ...) noexcept {
   if (number == SYS_exit && thread_state.identity) finish_current(thread_state.identity->result);
   if (number == SYS_exit_group) _exit((int)c.a);
   bool changes = changes_kernel_state(number, c);
+  if (number == SYS_seccomp) paths_stay_plain();
   if (number == SYS_ptrace || changes) kernel_state_changes();
   if (long* thread = thread_meant(number, &c)) {
     Subject subject = subject_of_tid((pid_t)*thread);

@@ -32,7 +32,7 @@ constexpr unsigned kInFlight = 1024;  // completions that the ring has room for
 constexpr unsigned kKernelThreads = kInFlight;
 constexpr uint64_t kEventTag = 0;  // user_data of the look at the eventfd
 
-enum class Phase : uint32_t { none, starting, running, refused };
+enum class Phase : uint32_t { none, possible, starting, running, refused };
 constinit std::atomic<Phase> phase{Phase::none};
 constinit std::atomic<FileRequest*> inbox{nullptr};  // newest first
 constinit std::atomic<uint32_t> sleeping{0};
@@ -105,6 +105,8 @@ uint32_t fill_submissions() {
     ring.oldest = request->next;
     if (!ring.oldest) ring.newest = nullptr;
     entry->opcode = request->operation;
+    // By a kernel thread at once. The kernel's own first try, in this one, waits for no path, but some file systems wait in their open.
+    if (request->operation == IORING_OP_OPENAT) entry->flags = IOSQE_ASYNC;
     entry->fd = request->fd;
     entry->off = request->offset;
     entry->addr = request->address;
@@ -281,9 +283,8 @@ bool wanted() {
 
 // Nobody waits for the thread: what comes meanwhile goes by regions.
 void start() {
-  Phase none = Phase::none;
-  if (!phase.compare_exchange_strong(none, Phase::starting)) return;
-  if (!wanted()) return phase.store(Phase::refused);
+  Phase possible = Phase::possible;
+  if (!file_ring_possible() || !phase.compare_exchange_strong(possible, Phase::starting)) return;
   threads.store(1);
   int kept = errno;
   int error = open_ring();
@@ -297,7 +298,7 @@ void start() {
 long file_ring_call(FileRequest request) {
   Phase now = phase.load(std::memory_order_acquire);
   if (now != Phase::running) [[unlikely]] {
-    if (now == Phase::none) start();
+    if (now == Phase::none || now == Phase::possible) start();
     return kNotTaken;
   }
   Coroutine* self = woven();
@@ -305,7 +306,7 @@ long file_ring_call(FileRequest request) {
   count(worker->metrics, Metric::file_calls);
   request.waiter = &self->waiter;
   request.ticket = self->waiter.begin(false);
-  self->wait_fd = request.fd;
+  self->wait_fd = request.fd < 0 ? -1 : request.fd;  // AT_FDCWD is no number
   __atomic_store_n(&self->since, kNever, __ATOMIC_RELAXED);
   self->wait_kind.store((uint8_t)WaitKind::file, std::memory_order_relaxed);
   request.next = inbox.load(std::memory_order_relaxed);
@@ -319,6 +320,13 @@ long file_ring_call(FileRequest request) {
   block_coroutine(self, request.ticket, kNever);
   leave(self);
   return request.result;
+}
+
+bool file_ring_possible() {
+  Phase now = phase.load(std::memory_order_relaxed);
+  if (now == Phase::none) [[unlikely]]
+    if (phase.compare_exchange_strong(now, wanted() ? Phase::possible : Phase::refused)) now = phase.load();
+  return now != Phase::refused;
 }
 
 bool file_ring_refused() { return phase.load() == Phase::refused; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls on files that may wait for a disk, made by the kernel (io_uring) while the coroutine is parked and its worker goes on.
+// Calls on files and paths that may wait for a disk, made by the kernel (io_uring) while the coroutine is parked and its worker goes on.
 //
 // One kernel thread, made when there is the first such call, owns the ring. A ring of the carriers' own would save two changes of
 // threads a call, a small part of what a disk takes; but the kernel ends waits of whoever submits when a request completes, and a
@@ -38,6 +38,7 @@ constexpr long kNotTaken = LONG_MIN;
 // A coroutine's own, outside the runtime.
 long file_ring_call(FileRequest request);
 
+bool file_ring_possible();     // the options and the process are for it; starts nothing
 bool file_ring_refused();      // nothing will be taken any more
 unsigned file_ring_threads();  // 1 if there is one
 // Where the number of one of its two descriptors is kept; null: `fd` is none of them.

@@ -22,6 +22,11 @@ constexpr uint32_t kFirstSource = 0x7f000002;     // 127.0.0.2
 constexpr uint32_t kConnectionsPerSource = 8000;  // well below the ports one address has
 constexpr int kComplaints = 5;                    // failures described on descriptor 2
 
+// The open loop sleeps until so long before a request is due, and from there on asks epoll again and again: a sleeper
+// begins late by what its timer and its waking take, and has the server pay for waking it. It has a CPU of its own.
+constexpr std::chrono::milliseconds kSpun{2};
+constexpr std::chrono::milliseconds kBetweenExpiries{200};
+
 double seconds_between(steady_clock::time_point from, steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -57,7 +62,14 @@ bool Driver::run() {
   // Where each exchange has a connection of its own there is nothing to hold open first.
   if (options_.keep && !open_all()) return true;
   if (options_.gate && !wait_at_gate()) return true;
-  exchange_until_done();
+  if (options_.rate > 0) {
+    exchange_open();
+  } else {
+    exchange_closed();
+  }
+  if (report_.seconds == 0) stop_clock(steady_clock::now());
+  report_.least = UINT64_MAX;
+  for (auto& slot : slots_) report_.least = std::min(report_.least, slot->answered);
   return true;
 }
 
@@ -67,7 +79,7 @@ bool Driver::open_all() {
   while (report_.errors() == 0 && (next < slots_.size() || making_ > 0)) {
     for (; next < slots_.size() && making_ < options_.opening; ++making_) open(*slots_[next++]);
     turn(100);
-    expire();
+    expire(steady_clock::now());
   }
   report_.opening_seconds = seconds_between(start, steady_clock::now());
   return report_.errors() == 0;
@@ -79,7 +91,7 @@ bool Driver::wait_at_gate() {
   event.data.u32 = kGate;
   // A file on descriptor 0 is always readable, and epoll refuses it.
   gate_spoke_ = ::epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0;
-  printf("ready conns=%zu\n", open_slots());
+  printf("ready conns=%zu\n", open_);
   fflush(stdout);
   while (!gate_spoke_) turn(-1);
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
@@ -87,21 +99,25 @@ bool Driver::wait_at_gate() {
   return ::read(STDIN_FILENO, line, sizeof line - 1) >= 2 && strncmp(line, "go", 2) == 0;
 }
 
-void Driver::exchange_until_done() {
+void Driver::start_clock(Clock::time_point now) {
+  stage_ = Stage::measuring;
+  measured_from_ = now;
+  cpu_before_ = server_cpu();
+}
+
+void Driver::stop_clock(Clock::time_point now) {
+  report_.seconds = seconds_between(measured_from_, now);
+  report_.server_cpu_seconds = server_cpu() - cpu_before_;
+}
+
+void Driver::exchange_closed() {
   steady_clock::time_point start = steady_clock::now(), end = start, checked = start;
   const steady_clock::time_point warm_end = after(start, options_.warm);
-  double cpu_before = 0;
   auto measure = [&](steady_clock::time_point now) {
-    stage_ = Stage::measuring;
-    start = now;
+    start_clock(now);
     end = after(now, options_.seconds);
-    cpu_before = server_cpu();
   };
-  auto stop_clock = [&](steady_clock::time_point now) {
-    report_.seconds = seconds_between(start, now);
-    report_.server_cpu_seconds = server_cpu() - cpu_before;
-  };
-  report_.open = static_cast<int>(open_slots());
+  report_.open = static_cast<int>(open_);
   stage_ = Stage::warming;
   if (options_.warm <= 0) measure(start);
   for (auto& slot : slots_) {
@@ -111,7 +127,7 @@ void Driver::exchange_until_done() {
       begin(*slot);
     }
   }
-  while (open_slots() > 0) {
+  while (open_ > 0) {
     turn(20);
     steady_clock::time_point now = steady_clock::now();
     if (stage_ == Stage::warming && now >= warm_end) measure(now);
@@ -120,14 +136,44 @@ void Driver::exchange_until_done() {
       if (now >= end) stop_clock(now);
       stage_ = Stage::ending;
     }
-    if (now - checked > std::chrono::milliseconds(200)) {
+    if (now - checked > kBetweenExpiries) {
       checked = now;
-      expire();
+      expire(now);
     }
   }
-  if (report_.seconds == 0) stop_clock(steady_clock::now());
-  report_.least = UINT64_MAX;
-  for (auto& slot : slots_) report_.least = std::min(report_.least, slot->answered);
+}
+
+void Driver::exchange_open() {
+  schedule_.emplace(static_cast<uint32_t>(slots_.size()), options_.rate);
+  report_.requested = options_.rate;
+  steady_clock::time_point checked = scheduled_from_ = steady_clock::now();
+  measured_from_ = after(scheduled_from_, options_.warm);
+  measured_until_ = after(measured_from_, options_.seconds);
+  const steady_clock::time_point last = after(measured_until_, options_.timeout);
+  report_.open = static_cast<int>(open_);
+  stage_ = Stage::warming;
+  while (open_ > 0) {
+    turn(sleep_ms());
+    pace();
+    steady_clock::time_point now = steady_clock::now();
+    if (stage_ == Stage::warming && now >= measured_from_) start_clock(measured_from_);
+    if (stage_ == Stage::measuring && now >= measured_until_) {
+      stop_clock(now);
+      stage_ = Stage::ending;
+      for (auto& slot : slots_) {
+        if (slot->phase == Phase::waiting) await_due(*slot);
+      }
+    }
+    if (now - checked > kBetweenExpiries) {
+      checked = now;
+      expire(now);
+    }
+    if (now >= last) {
+      for (auto& slot : slots_) {
+        if (slot->phase != Phase::absent) give_up(*slot, now);
+      }
+    }
+  }
 }
 
 void Driver::turn(int timeout_ms) {
@@ -138,12 +184,13 @@ void Driver::turn(int timeout_ms) {
       gate_spoke_ = true;
     } else {
       advance(*slots_[events[i].data.u32], events[i].events);
+      // What falls due while many answers are taken in does not wait for the last of them.
+      if (schedule_) pace();
     }
   }
 }
 
-void Driver::expire() {
-  steady_clock::time_point now = steady_clock::now();
+void Driver::expire(Clock::time_point now) {
   for (auto& slot : slots_) {
     bool in_flight = slot->phase != Phase::absent && slot->phase != Phase::waiting;
     if (in_flight && seconds_between(slot->since, now) > options_.timeout) {
@@ -154,10 +201,11 @@ void Driver::expire() {
 }
 
 void Driver::open(Slot& slot) {
-  slot.since = steady_clock::now();
+  slot.due = slot.since = steady_clock::now();
   slot.counted = stage_ == Stage::measuring;
   if (slot.counted) ++begun_;
   slot.phase = Phase::connecting;
+  ++open_;
   slot.reply.clear();
   uint32_t source = options_.many_sources ? kFirstSource + slot.index / kConnectionsPerSource : 0;
   if (!slot.transport.open(options_.port, source, options_.reset)) return fail(slot, &Report::refused, "connect");
@@ -188,6 +236,7 @@ void Driver::advance(Slot& slot, uint32_t events) {
       Transport::Result result = slot.transport.read(buffer_.data(), buffer_.size(), &moved);
       if (result == Transport::Result::again_read) return;
       if (result == Transport::Result::done) return fail(slot, &Report::wrong, "bytes without a request");
+      if (schedule_) return fail(slot, &Report::closed, "awaiting the next request");
       ++report_.lost;
       return drop(slot);
     }
@@ -242,12 +291,62 @@ bool Driver::may_begin() const {
   return stage_ != Stage::measuring || options_.requests == 0 || begun_ < options_.requests;
 }
 
+Driver::Clock::time_point Driver::due(const Slot& slot) const {
+  return scheduled_from_ + std::chrono::nanoseconds(schedule_->due(slot.index, slot.begun));
+}
+
+int Driver::sleep_ms() const {
+  if (stage_ == Stage::ending) return 1;
+  auto left = scheduled_from_ + std::chrono::nanoseconds(schedule_->next()) - steady_clock::now() - kSpun;
+  return std::clamp(static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(left).count()), 0, 20);
+}
+
+void Driver::pace() {
+  steady_clock::time_point now = steady_clock::now();
+  while (scheduled_from_ + std::chrono::nanoseconds(schedule_->next()) <= now) {
+    Slot& slot = *slots_[schedule_->take()];
+    // One that is not free begins it with its answer, which may have come meanwhile.
+    if (slot.phase != Phase::waiting || due(slot) > now || due(slot) >= measured_until_) continue;
+    begin(slot);
+    if (slot.counted) report_.lag.add(static_cast<uint64_t>(std::chrono::nanoseconds(slot.since - slot.due).count()));
+  }
+}
+
+void Driver::await_due(Slot& slot) {
+  slot.phase = Phase::waiting;
+  if (due(slot) >= measured_until_) {
+    // Its last answer has come; while others are measured, it stays, since a server may be dearer with fewer.
+    if (stage_ == Stage::ending) drop(slot);
+  } else if (due(slot) <= steady_clock::now()) {
+    begin(slot);
+  }
+}
+
+void Driver::give_up(Slot& slot, Clock::time_point now) {
+  auto count = [&](Clock::time_point since) {
+    ++report_.unanswered;
+    report_.latency.add(static_cast<uint64_t>(std::chrono::nanoseconds(now - since).count()));
+  };
+  if (slot.counted && slot.phase == Phase::exchanging) count(slot.due);
+  for (; due(slot) < measured_until_; ++slot.begun) {
+    if (due(slot) >= measured_from_) count(due(slot));
+  }
+  drop(slot);
+}
+
 void Driver::begin(Slot& slot) {
   slot.phase = Phase::exchanging;
   slot.sent = 0;
-  slot.counted = stage_ == Stage::measuring;
-  if (slot.counted) ++begun_;
   slot.since = steady_clock::now();
+  if (schedule_) {
+    slot.due = due(slot);
+    slot.counted = slot.due >= measured_from_;
+    ++slot.begun;
+  } else {
+    slot.due = slot.since;
+    slot.counted = stage_ == Stage::measuring;
+  }
+  if (slot.counted) ++begun_;
   slot.exchange.begin();
   transfer(slot);
 }
@@ -309,9 +408,10 @@ void Driver::judged(Slot& slot, Exchange::Verdict verdict) {
   }
   ++report_.exchanged;
   if (stage_ != Stage::opening) ++slot.answered;
-  if (slot.counted && (stage_ == Stage::measuring || options_.requests != 0)) {
+  if (stage_ == Stage::measuring) ++report_.reached;
+  if (slot.counted && (stage_ == Stage::measuring || options_.requests != 0 || schedule_)) {
     ++report_.measured;
-    auto taken = steady_clock::now() - slot.since;
+    auto taken = steady_clock::now() - slot.due;
     report_.latency.add(static_cast<uint64_t>(std::chrono::nanoseconds(taken).count()));
   }
   if (stage_ == Stage::opening) {
@@ -321,6 +421,7 @@ void Driver::judged(Slot& slot, Exchange::Verdict verdict) {
     return;
   }
   bool kept = options_.keep && verdict == Exchange::Verdict::complete;
+  if (schedule_) return kept ? await_due(slot) : fail(slot, &Report::closed, "the server keeps no connection");
   if (kept && may_begin()) return begin(slot);
   drop(slot);
   if (options_.keep && !kept) ++report_.reopened;
@@ -338,6 +439,7 @@ void Driver::fail(Slot& slot, uint64_t Report::*cause, const char* what) {
 void Driver::drop(Slot& slot) {
   slot.transport.close();
   slot.phase = Phase::absent;
+  --open_;
 }
 
 void Driver::watch(Slot& slot, uint32_t events) {
@@ -357,22 +459,25 @@ double Driver::server_cpu() const {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-size_t Driver::open_slots() const {
-  return static_cast<size_t>(
-      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->phase != Phase::absent; }));
-}
-
 void Report::print() const {
-  auto microseconds = [this](double share) { return static_cast<double>(latency.percentile(share)) * 1e-3; };
-  double rate = seconds > 0 ? static_cast<double>(measured) / seconds : 0;
-  double cpu = measured > 0 ? server_cpu_seconds * 1e6 / static_cast<double>(measured) : 0;
+  auto microseconds = [](const Histogram& of, double share) {
+    return static_cast<double>(of.percentile(share)) * 1e-3;
+  };
+  const auto answers = static_cast<double>(requested > 0 ? reached : measured);
+  double rate = seconds > 0 ? answers / seconds : 0;
+  double cpu = answers > 0 ? server_cpu_seconds * 1e6 / answers : 0;
   printf(
       "exchanged=%lu measured=%lu errors=%lu refused=%lu closed=%lu wrong=%lu status=%lu late=%lu lost=%lu "
       "reopened=%lu open=%d least=%lu rps=%.1f p50_us=%.1f p99_us=%.1f p999_us=%.1f max_us=%.1f cpu_us=%.3f "
-      "seconds=%.3f opening_seconds=%.3f\n",
+      "seconds=%.3f opening_seconds=%.3f",
       exchanged, measured, errors(), refused, closed, wrong, status, late, lost, reopened, open, least, rate,
-      microseconds(.5), microseconds(.99), microseconds(.999), static_cast<double>(latency.max()) * 1e-3, cpu, seconds,
-      opening_seconds);
+      microseconds(latency, .5), microseconds(latency, .99), microseconds(latency, .999),
+      static_cast<double>(latency.max()) * 1e-3, cpu, seconds, opening_seconds);
+  if (requested > 0) {
+    printf(" rate=%.1f unanswered=%lu lag_p99_us=%.1f lag_max_us=%.1f", requested, unanswered, microseconds(lag, .99),
+           static_cast<double>(lag.max()) * 1e-3);
+  }
+  printf("\n");
 }
 
 }  // namespace weft::load

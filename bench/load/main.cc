@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// weft_load: a bounded closed-loop client that compares every byte and prints one line of key=value figures.
+// weft_load: a bounded client, closed-loop or open-loop, that compares every byte and prints one line of key=value figures.
 //
 // Exit status: 0 all answers right, 1 some were not or none came, 2 wrong usage or no means.
 #include <sys/resource.h>

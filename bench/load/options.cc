@@ -17,7 +17,8 @@ const char kUsage[] =
     "usage: weft_load echo|http|fixed --port N [options]\n"
     "  --connections N   --seconds S   --warm S      --requests N   --size BYTES (echo)\n"
     "  --request FILE    --body FILE   (http, fixed)       --close        --tls   --tunnel HOST:PORT\n"
-    "  --opening N       --timeout S   --gate        --server-pid N --reset --many-sources\n";
+    "  --opening N       --timeout S   --gate        --server-pid N --reset --many-sources\n"
+    "  --rate R (open loop: R requests a second are due, whatever the server does; not with --requests, --close)\n";
 
 bool read_file(const char* path, std::string* out) {
   std::ifstream file(path, std::ios::binary);
@@ -34,6 +35,7 @@ enum Long {
   connections,
   seconds,
   warm,
+  rate,
   requests,
   size,
   request,
@@ -53,6 +55,7 @@ const option kLong[] = {{"port", required_argument, nullptr, port},
                         {"connections", required_argument, nullptr, connections},
                         {"seconds", required_argument, nullptr, seconds},
                         {"warm", required_argument, nullptr, warm},
+                        {"rate", required_argument, nullptr, rate},
                         {"requests", required_argument, nullptr, requests},
                         {"size", required_argument, nullptr, size},
                         {"request", required_argument, nullptr, request},
@@ -82,6 +85,9 @@ bool apply(int which, const char* value, Options* o) {
     case warm:
       o->warm = atof(value);
       return true;
+    case rate:
+      o->rate = atof(value);
+      return o->rate > 0;
     case requests:
       o->requests = strtoull(value, nullptr, 10);
       return true;
@@ -139,7 +145,8 @@ bool parse_options(int argc, char** argv, Options* options) {
     good = apply(which, optarg, options);
   }
   good = good && optind == argc - 1 && options->port != 0 && options->connections > 0 && options->size > 0 &&
-         options->opening > 0 && (options->protocol == Options::Protocol::echo || !options->request.empty());
+         options->opening > 0 && (options->protocol == Options::Protocol::echo || !options->request.empty()) &&
+         (options->rate == 0 || (options->keep && options->requests == 0));
   if (!good) fputs(kUsage, stderr);
   return good;
 }

@@ -18,6 +18,7 @@ struct Options {
   int connections = 1;
   double seconds = 2;     // how long the measured part lasts
   double warm = 0;        // left out of the figures, before the measured part
+  double rate = 0;        // requests a second that are due, of all connections together; 0: a closed loop
   uint64_t requests = 0;  // stop after so many exchanges of the measured part; 0: by time alone
   int size = 64;          // bytes of an echo
   std::string request;    // what a client sends, whole
@@ -26,7 +27,7 @@ struct Options {
   bool tls = false;
   std::string tunnel;         // HOST:PORT asked for by CONNECT before anything else
   int opening = 32;           // connections in the making at once; servers with a short backlog want few
-  double timeout = 20;        // for one exchange, and for each opening
+  double timeout = 20;        // for one exchange, for each opening, and for what is due still when time is up
   bool gate = false;          // say "ready" when all are open, start at a line "go" on descriptor 0, leave at its end
   int server_pid = 0;         // its CPU time over the measured part is reported
   bool reset = false;         // end connections by RST: nothing of this run is left in the way of the next
