@@ -9,6 +9,7 @@
 #include "sched/coroutine.h"
 #include "sched/inspected.h"
 #include "sched/metrics.h"
+#include "sched/trace.h"
 #include "sched/worker.h"
 
 extern "C" {
@@ -123,6 +124,11 @@ using namespace weft;
               {16, offsetof(Frame, rip)}},
     .poll_wait_size = sizeof(PollWait),
     .poll_wait_fd = offsetof(PollWait, fd),
+    .trace_entries = kTraceEntries,
+    .trace_entry_size = sizeof(TraceEntry),
+    .trace_wanted = &trace_wanted,
+    .tracing = &tracing,
+    .trace_rings = trace_rings,
     .monitor_tid = &monitor_tid,
 };
 

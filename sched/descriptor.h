@@ -142,6 +142,37 @@ struct CounterName {
   char text[160];
 };
 
+enum class TraceEvent : uint16_t {
+  none,
+  run,           // a worker has switched to it; who ran there before and has no `park` since is ready
+  park,          // it waits; object and detail: what wait_object (or the descriptor) and wait_kind are
+  ready,         // it was made ready
+  region_enter,  // a call made for real
+  region_leave,
+  pin,       // detail: PinReason
+  begin,     // made; object: start routine
+  finish,    // it has ended
+  hand_off,  // the worker was taken from a stuck carrier; no coroutine
+  sleep,     // the worker waits in its poller; no coroutine
+  wake,      // and goes on
+};
+
+struct TraceEntry {
+  uint64_t time;  // CLOCK_MONOTONIC
+  uint64_t object;
+  uint32_t coroutine;  // id
+  uint32_t number;     // low half of its place in the order, plus one
+  uint16_t event;      // TraceEvent
+  uint16_t detail;
+  uint32_t unused;
+};
+
+struct TraceRing {
+  TraceEntry* entries;  // kTraceEntries of them; null: not there
+  uint64_t next;        // number of the entry that is written next
+};
+
+constexpr uint64_t kTraceEntries = 1 << 16;
 constexpr unsigned kMaxSavedRegisters = 16;
 
 struct DescriptorHeader {
@@ -182,7 +213,12 @@ struct DescriptorHeader {
 
   uint32_t poll_wait_size;
   uint32_t poll_wait_fd;
-  Address monitor_tid;  // of a uint32_t, 0: none
+  uint32_t trace_entries;  // of a ring
+  uint32_t trace_entry_size;
+  Address trace_wanted;  // of a uint64_t that the inspector may write: CLOCK_MONOTONIC until which it wants events
+  Address tracing;       // of a uint32_t
+  Address trace_rings;   // TraceRing: that of those who are no worker, then one for each worker
+  Address monitor_tid;   // of a uint32_t, 0: none
 };
 
 }  // namespace weft

@@ -27,6 +27,7 @@
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/tls_block.h"
+#include "sched/trace.h"
 
 namespace weft {
 
@@ -154,6 +155,7 @@ void* monitor_main(void*) {
     uint64_t now = now_ns();
     coarse_now.store(now, std::memory_order_relaxed);
     workers_pay_kicks();
+    trace_look(now);
     if (worker_waits_for_carrier()) carrier_create();  // it takes the worker by itself; a failure is tried again
     bool busy = worker_waits_for_carrier();
     for (unsigned i = 0; i < worker_count(); i++) busy |= look_at(worker_at(i), now);

@@ -14,6 +14,7 @@
 #include "sched/signals.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/trace.h"
 
 namespace weft {
 
@@ -29,6 +30,7 @@ void region_enter(RegionKind kind) {
   if (!self || self->region_depth++) return;
   Worker* worker = enter(self);
   count(worker->metrics, Metric::regions);
+  trace(worker, TraceEvent::region_enter, self->id, 0, (uint32_t)kind);
   self->wait_kind.store((uint8_t)WaitKind::region, std::memory_order_relaxed);
   self->state.store(State::blocked, std::memory_order_relaxed);
   if (kind == RegionKind::lasting)
@@ -42,6 +44,7 @@ void region_leave() {
   if (!self || --self->region_depth) return;
   self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
   self->state.store(State::running, std::memory_order_relaxed);
+  trace(nullptr, TraceEvent::region_leave, self->id);
 }
 
 void handler_waits() {
@@ -108,6 +111,7 @@ void pin_current(PinReason reason) {
   carrier->pinned = self;
   self->pinned = true;
   self->pin_reason = reason;
+  trace(worker, TraceEvent::pin, self->id, 0, (uint32_t)reason);
   if (chaos_turns) turn_guest_ready(&self->waiter);
   release_worker(self);
   thread_state.woven = nullptr;

@@ -32,6 +32,7 @@
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/tls_block.h"
+#include "sched/trace.h"
 
 extern char** environ;
 extern char* program_invocation_short_name;
@@ -297,6 +298,7 @@ void runtime_after_fork_child() {
   monitor_reset();
   file_ring_reset();
   idle_stacks_reset();
+  trace_reset();
   chaos_reset();
   carriers.store(0);
   retired_carriers = nullptr;

@@ -31,6 +31,7 @@
 #include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
+#include "sched/trace.h"
 
 namespace weft {
 
@@ -286,6 +287,7 @@ inline void settle(Carrier* carrier, uintptr_t message) {
   next->state.store(State::running, std::memory_order_relaxed);
   __atomic_store_n(&carrier->running, next, __ATOMIC_RELAXED);
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  trace(worker, TraceEvent::run, next->id);
 }
 
 constexpr uint32_t kFetched = 4;  // coroutines whose stacks are fetched together
@@ -420,8 +422,10 @@ void sleep_in_poller(Worker* worker) {
   workers_now.idle.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
+  trace(worker, TraceEvent::sleep, 0);
   if (!has_visitors(worker)) poller_poll(worker, worker->timers.earliest());
   worker_awake(worker);
+  trace(worker, TraceEvent::wake, 0);
   // Not the way out of the sleep: that takes an idle CPU longer than the spin would have.
   uint64_t visited = worker->begun_here.exchange(0, std::memory_order_relaxed);
   worker->short_sleeps = visited && visited < begun + kLongestSpin ? worker->short_sleeps + 1 : 0;
@@ -573,6 +577,7 @@ void make_ready(Coroutine* coroutine) {
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
+    trace(worker, TraceEvent::ready, coroutine->id);
     Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker() : nullptr;
     if (thread_state.carrier) {
       (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
@@ -587,6 +592,7 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
+  trace(nullptr, TraceEvent::ready, coroutine->id);
   if (coroutine->wait_kind.load(std::memory_order_relaxed) == (uint8_t)WaitKind::file && !chaos)
     make_ready_again(coroutine);
   else
@@ -604,6 +610,7 @@ void make_ready_again(Coroutine* coroutine) {
 
 void start_coroutine(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
+  trace(nullptr, TraceEvent::begin, coroutine->id, (uint64_t)(uintptr_t)coroutine->start);
   if (chaos) [[unlikely]]
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
@@ -665,6 +672,20 @@ bool try_enter(Carrier* carrier) {
   return false;
 }
 
+namespace {
+
+void trace_park(const Worker* worker, const Coroutine* self) {
+  if (!tracing.load(std::memory_order_relaxed)) [[likely]]
+    return;
+  uint8_t kind = self->wait_kind.load(std::memory_order_relaxed);
+  bool of_descriptor = kind == (uint8_t)WaitKind::fd_read || kind == (uint8_t)WaitKind::fd_write ||
+                       kind == (uint8_t)WaitKind::poll || kind == (uint8_t)WaitKind::file;
+  uint64_t object = of_descriptor ? (uint64_t)(uint32_t)self->wait_fd : (uint64_t)(uintptr_t)self->wait_object;
+  trace_write(worker, TraceEvent::park, self->id, object, kind);
+}
+
+}  // namespace
+
 Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   Worker* worker = self->carrier->worker;
   TimerHeap* heap = nullptr;
@@ -689,6 +710,7 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   if (self->waiter.reason() == Wake::waiting) {
     __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
     self->state.store(State::parked, std::memory_order_relaxed);
+    trace_park(worker, self);
     switch_away(self, kPark);
   }
   count(self->carrier->worker->metrics, Metric::wakes);
@@ -851,6 +873,7 @@ bool take_worker(Worker* worker) {
     return false;
   }
   part_locked(carrier);
+  trace(worker, TraceEvent::hand_off, 0);
   return true;
 }
 

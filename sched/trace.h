@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The timeline: what coroutines do, written into rings that the inspector reads from outside while the program goes on.
+//
+// Off, an event costs a load and a branch. The inspector turns it on by storing into trace_wanted a time until which it wants events; the
+// monitor makes the rings, and puts an end to it when that time is over, whatever became of the inspector.
+//
+//   ring    one a worker, and one for those who are no worker. Entries are numbered; the newest overwrite the oldest
+//   entry   its number is stored last: a reader that finds another number there has been overtaken, or comes too early
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "sched/descriptor.h"
+
+namespace weft {
+
+struct Worker;
+
+extern std::atomic<uint64_t> trace_wanted;  // CLOCK_MONOTONIC; 0: no. The inspector writes it
+extern std::atomic<uint32_t> tracing;
+extern TraceRing trace_rings[];
+
+void trace_write(const Worker* worker, TraceEvent event, uint32_t coroutine, uint64_t object, uint32_t detail);
+
+// `worker`: whose ring; null: that of those who are none.
+inline void trace(const Worker* worker, TraceEvent event, uint32_t coroutine, uint64_t object = 0,
+                  uint32_t detail = 0) {
+  if (tracing.load(std::memory_order_relaxed)) [[unlikely]]
+    trace_write(worker, event, coroutine, object, detail);
+}
+
+void trace_look(uint64_t now);  // monitor
+void trace_reset();             // fork child
+
+}  // namespace weft
