@@ -56,6 +56,10 @@ void weft_coroutine_main(void* argument, uintptr_t message);
 // the stack again: another kernel thread may be running on it by then. Returns in that other kernel thread.
 void weft_park_and_leave(weft::Context* save, int* flag);
 
+// Runs run(argument) in a process of its own that shares this memory, until it execs or exits; the caller waits for that. No signal is sent
+// at its end. Its pid, or -errno.
+long weft_spawn(void* stack_top, void (*run)(void*), void* argument);
+
 // Loads an fs base; the caller says what it is, nothing is read back.
 void weft_load_fs(void* fs);
 

@@ -8,6 +8,7 @@
 
 #include "sched/alternate_stack.h"
 #include "sched/coroutine.h"
+#include "sched/dump.h"
 #include "sched/cpu_time_signals.h"
 #include "sched/executable_stacks.h"
 #include "sched/internal_signals.h"
@@ -141,7 +142,8 @@ void entry(int signal, siginfo_t* info, void* context) {
     stack_t programs = alternate_stack_of_program(self);
     moved = same_stack(frame->uc_stack, programs);
     if (!moved && send_again(signal, info)) {
-      if (!self->alternate_size) report_overflow(self, info, context);  // the kernel ends a thread without a stack
+      if (!self->alternate_size && report_overflow(self, info, context))
+        dump_now();  // the kernel ends a thread without a stack
       frame->uc_stack = programs;
       return;
     }

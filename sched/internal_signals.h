@@ -60,7 +60,8 @@ void kick_carrier(int tid);
 
 // A stack overflow of a coroutine is told by name before the process dies of it.
 void guard_report_init();
-void report_overflow(const Coroutine* self, const siginfo_t* info, const void* context);  // if it is one
+void dump_signal_init();  // WEFT_DUMP_SIGNAL; with the runtime
+bool report_overflow(const Coroutine* self, const siginfo_t* info, const void* context);  // false: it is none
 void default_action(int signal);                                                          // in the kernel
 
 // Is weft's own handler in the kernel, where the program sees the default action?

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "sched/coroutine.h"
+#include "sched/dump.h"
 #include "sched/options.h"
 #include "sched/poller.h"
 #include "sched/sys.h"
@@ -114,13 +115,6 @@ void log_arguments(const char* format, va_list arguments) {
   }
 }
 
-[[gnu::format(printf, 1, 2)]] void log_always(const char* format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  log_arguments(format, arguments);
-  va_end(arguments);
-}
-
 const char* name_of(State state) {
   switch (state) {
     case State::free:
@@ -186,6 +180,18 @@ unsigned format_text(char* buffer, unsigned size, const char* format, ...) {
 }
 
 void write_messages(const char* text, unsigned length) { write_line(2, text, length); }
+
+int log_descriptor() {
+  int fd = output_fd();
+  return fd != 2 || may_write_to_error_fd() ? fd : -1;
+}
+
+void log_always(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  log_arguments(format, arguments);
+  va_end(arguments);
+}
 
 bool log_enabled(Level wanted) { return wanted <= level; }
 
@@ -285,6 +291,7 @@ void check_failed(const char* file, int line, const char* format, ...) {
                name_of(c->state.load(std::memory_order_relaxed)),
                name_of(WaitKind(c->wait_kind.load(std::memory_order_relaxed))), c->wait_fd, c->wait_object, c->name);
   }
+  dump_now();
   // As abort(3): a handler of the program's gets its chance; if it comes back, the default action follows.
   uint64_t abort_signal = uint64_t{1} << (SIGABRT - 1);
   sys::sigprocmask(SIG_UNBLOCK, &abort_signal, nullptr);

@@ -17,6 +17,7 @@
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
+#include "sched/dump.h"
 #include "sched/file_ring.h"
 #include "sched/idle_stacks.h"
 #include "sched/inspected.h"
@@ -156,8 +157,9 @@ void* monitor_main(void*) {
     coarse_now.store(now, std::memory_order_relaxed);
     workers_pay_kicks();
     trace_look(now);
+    bool dumps = dump_look(now);
     if (worker_waits_for_carrier()) carrier_create();  // it takes the worker by itself; a failure is tried again
-    bool busy = worker_waits_for_carrier();
+    bool busy = worker_waits_for_carrier() || dumps;
     for (unsigned i = 0; i < worker_count(); i++) busy |= look_at(worker_at(i), now);
     signals_rescue();
     if (chaos_turns) busy |= turn_look();

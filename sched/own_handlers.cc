@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Handlers of weft's own where the program has the default action: SIGSEGV, to name the coroutine whose stack was too
-// small, and the signals that end a process, to write the counters of WEFT_STATS before it dies.
+// small; the signals that end a process, to write the counters of WEFT_STATS before it dies; that of WEFT_DUMP_SIGNAL.
 //
-// Each does its work, puts the default action back and lets the same signal strike again, so the process dies of what
+// Each but the last does its work, puts the default action back and lets the same signal strike again, so the process dies of what
 // it would have died of. The program sees SIG_DFL: the hook of sigaction asks here first. What it installs itself
 // replaces ours.
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
 
 #include "sched/coroutine.h"
+#include "sched/dump.h"
 #include "sched/executable_stacks.h"
 #include "sched/handler_entry.h"
 #include "sched/internal_signals.h"
 #include "sched/log.h"
 #include "sched/metrics.h"
+#include "sched/options.h"
 #include "sched/runtime.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
@@ -33,20 +36,21 @@ struct OwnHandler {
 
 void on_fault(int signal, siginfo_t* info, void* context);
 void on_end(int signal, siginfo_t* info, void* context);
+void on_dump(int signal, siginfo_t* info, void* context);
 
 constinit OwnHandler own_handlers[] = {
-    {SIGSEGV, on_fault, false, false, {}},
-    {SIGTERM, on_end, false, false, {}},
-    {SIGINT, on_end, false, false, {}},
-    {SIGHUP, on_end, false, false, {}},
+    {SIGSEGV, on_fault, false, false, {}}, {SIGTERM, on_end, false, false, {}}, {SIGINT, on_end, false, false, {}},
+    {SIGHUP, on_end, false, false, {}},    {0, on_dump, false, false, {}},  // the number is an option
 };
+constinit OwnHandler& dump_handler = own_handlers[4];
 
 // The signal is blocked while its handler runs, so this one strikes when the handler returns.
 void strike_again(int signal) { sys::call(SYS_tgkill, sys::getpid(), sys::gettid(), signal); }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
   if (executable_stack_fault(signal, info, context)) return;
-  if (const Coroutine* self = thread_state.identity) report_overflow(self, info, context);
+  if (const Coroutine* self = thread_state.identity)
+    if (report_overflow(self, info, context)) dump_now();
   default_action(signal);
   // A fault of an instruction strikes again by itself, with the registers of the first time in the core file.
   if (info->si_code <= 0) strike_again(signal);
@@ -56,6 +60,10 @@ void on_end(int signal, siginfo_t* info, void* context) {
   if (!thread_state.vfork_child) write_stats();
   default_action(signal);
   strike_again(signal);
+}
+
+void on_dump(int, siginfo_t*, void*) {
+  if (!thread_state.vfork_child) dump_request();
 }
 
 OwnHandler* find(int signal) {
@@ -71,7 +79,7 @@ bool is_default(const struct sigaction& action) {
 void install(OwnHandler* own) {
   struct sigaction action = {};
   action.sa_sigaction = own->handler;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (own == &dump_handler ? SA_RESTART : 0);
   real_calls.sigaction(own->signal, &action, nullptr);
   own->installed.store(true, std::memory_order_relaxed);
 }
@@ -90,20 +98,52 @@ void default_action(int signal) {
   sys::call(SYS_rt_sigaction, signal, sys::word(&none), 0, 8);
 }
 
-void report_overflow(const Coroutine* self, const siginfo_t* info, const void* context) {
+bool report_overflow(const Coroutine* self, const siginfo_t* info, const void* context) {
   const char* address = (const char*)info->si_addr;
   if (info->si_signo != SIGSEGV || info->si_code <= 0 || self->supplied_stack || address >= self->stack_low ||
       address < self->stack_low - self->guard_size)
-    return;
+    return false;
   const greg_t* registers = ((const ucontext_t*)context)->uc_mcontext.gregs;
   log(Level::error,
       "stack overflow in coroutine %u (%s): its stack of %lu KiB was too small; pc 0x%lx sp 0x%lx. Set WEFT_STACK or "
       "pthread_attr_setstacksize to more",
       self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)registers[REG_RIP],
       (unsigned long)registers[REG_RSP]);
+  return true;
 }
 
 void guard_report_init() { want(SIGSEGV); }
+
+namespace {
+
+// As kill(1) takes it: a number, or a name with or without SIG. 0: neither.
+int signal_named(const char* text) {
+  char* end;
+  long number = strtol(text, &end, 10);
+  if (!*end) return number > 0 && number < NSIG ? (int)number : 0;
+  if (strncmp(text, "SIG", 3) == 0) text += 3;
+  for (int signal = 1; signal < NSIG; signal++) {
+    const char* name = sigabbrev_np(signal);
+    if (name && strcmp(name, text) == 0) return signal;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void dump_signal_init() {
+  if (!options.dump_signal || !*options.dump_signal) return;
+  int signal = signal_named(options.dump_signal);
+  if (!signal || signal == SIGKILL || signal == SIGSTOP || find(signal)) {
+    log(Level::error, "WEFT_DUMP_SIGNAL: '%s' is not a signal that can be had for it; no signal dumps the stacks",
+        options.dump_signal);
+    return;
+  }
+  dump_handler.signal = signal;
+  want(signal);
+  if (!dump_handler.installed.load(std::memory_order_relaxed))
+    log(Level::warn, "%s is handled or ignored by the program and dumps no stacks then", options.dump_signal);
+}
 
 void stats_signals_init() {
   if (!stats_wanted()) return;

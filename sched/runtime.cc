@@ -16,6 +16,7 @@
 #include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/cpu_time_signals.h"
+#include "sched/dump.h"
 #include "sched/file_ring.h"
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
@@ -157,6 +158,8 @@ bool start_locked() {
   chaos_begin(wanted);
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
+  dump_init();
+  dump_signal_init();
   handler_entry_begin();
   process = sys::getpid();
   guest_signal_mask_changed();
@@ -299,6 +302,7 @@ void runtime_after_fork_child() {
   file_ring_reset();
   idle_stacks_reset();
   trace_reset();
+  dump_reset();
   chaos_reset();
   carriers.store(0);
   retired_carriers = nullptr;
