@@ -97,6 +97,7 @@ void over() {
 void dump_init() { find_program(); }
 
 void dump_request() {
+  if (!runtime_active.load()) return log_always("no thread has been made yet: there is no coroutine");
   wanted.fetch_add(1);
   monitor_kick();
 }

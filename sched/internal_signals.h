@@ -60,7 +60,7 @@ void kick_carrier(int tid);
 
 // A stack overflow of a coroutine is told by name before the process dies of it.
 void guard_report_init();
-void dump_signal_init();  // WEFT_DUMP_SIGNAL; with the runtime
+void dump_signal_init();  // WEFT_DUMP_SIGNAL; from the constructor, so that it ends no program that has no threads yet
 bool report_overflow(const Coroutine* self, const siginfo_t* info, const void* context);  // false: it is none
 void default_action(int signal);                                                          // in the kernel
 

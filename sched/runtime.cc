@@ -159,7 +159,6 @@ bool start_locked() {
   for (unsigned i = 0; i < wanted; i++) add_orphan(worker_at(i));
   guard_report_init();
   dump_init();
-  dump_signal_init();
   handler_entry_begin();
   process = sys::getpid();
   guest_signal_mask_changed();
@@ -251,6 +250,7 @@ void runtime_prepare() {
   log_init();
   chaos_init();
   disabled = options.disable || excluded();
+  if (!disabled) dump_signal_init();
 }
 
 bool runtime_disabled() { return disabled || phase.load(std::memory_order_acquire) == Phase::native; }
