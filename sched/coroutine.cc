@@ -314,7 +314,7 @@ void finish_current(void* result) {
 void coroutine_gone(Coroutine* self) {
   forget_context(self->context.fs);
   count(Metric::coroutines_finished);
-  trace(nullptr, TraceEvent::finish, self->id);
+  WEFT_TRACE(nullptr, finish, self->id, 0, 0);
   uint64_t mask = self->signal_mask;  // no longer its own once it is given back
   self->state.store(State::finished, std::memory_order_relaxed);
   signals_end(self);

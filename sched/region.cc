@@ -30,7 +30,7 @@ void region_enter(RegionKind kind) {
   if (!self || self->region_depth++) return;
   Worker* worker = enter(self);
   count(worker->metrics, Metric::regions);
-  trace(worker, TraceEvent::region_enter, self->id, 0, (uint32_t)kind);
+  WEFT_TRACE(worker, region_enter, self->id, 0, (uint32_t)kind);
   self->wait_kind.store((uint8_t)WaitKind::region, std::memory_order_relaxed);
   self->state.store(State::blocked, std::memory_order_relaxed);
   if (kind == RegionKind::lasting)
@@ -44,7 +44,7 @@ void region_leave() {
   if (!self || --self->region_depth) return;
   self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
   self->state.store(State::running, std::memory_order_relaxed);
-  trace(nullptr, TraceEvent::region_leave, self->id);
+  WEFT_TRACE(nullptr, region_leave, self->id, 0, 0);
 }
 
 void handler_waits() {
@@ -111,7 +111,7 @@ void pin_current(PinReason reason) {
   carrier->pinned = self;
   self->pinned = true;
   self->pin_reason = reason;
-  trace(worker, TraceEvent::pin, self->id, 0, (uint32_t)reason);
+  WEFT_TRACE(worker, pin, self->id, 0, (uint32_t)reason);
   if (chaos_turns) turn_guest_ready(&self->waiter);
   release_worker(self);
   thread_state.woven = nullptr;

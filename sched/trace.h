@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The timeline: what coroutines do, written into rings that the inspector reads from outside while the program goes on.
 //
-// Off, an event costs a load and a branch. The inspector turns it on by storing into trace_wanted a time until which it wants events; the
+// Off, an event costs a load, a branch and a nop. The inspector turns it on by storing into trace_wanted a time until which it wants events; the
 // monitor makes the rings, and puts an end to it when that time is over, whatever became of the inspector.
 //
 //   ring    one a worker, and one for those who are no worker. Entries are numbered; the newest overwrite the oldest
@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <sys/sdt.h>
 
 #include "sched/descriptor.h"
 
@@ -23,12 +24,14 @@ extern TraceRing trace_rings[];
 
 void trace_write(const Worker* worker, TraceEvent event, uint32_t coroutine, uint64_t object, uint32_t detail);
 
-// `worker`: whose ring; null: that of those who are none.
-inline void trace(const Worker* worker, TraceEvent event, uint32_t coroutine, uint64_t object = 0,
-                  uint32_t detail = 0) {
-  if (tracing.load(std::memory_order_relaxed)) [[unlikely]]
-    trace_write(worker, event, coroutine, object, detail);
-}
+// `worker`: whose ring; null: that of those who are none. `event`: a TraceEvent without its scope, which is also the name of a probe of
+// provider weft (SystemTap's format, that of perf and bpftrace), with the other three as arguments: a nop until somebody asks.
+#define WEFT_TRACE(worker, event, coroutine, object, detail)                     \
+  do {                                                                           \
+    DTRACE_PROBE3(weft, event, coroutine, object, detail);                       \
+    if (::weft::tracing.load(std::memory_order_relaxed)) [[unlikely]]            \
+      ::weft::trace_write(worker, TraceEvent::event, coroutine, object, detail); \
+  } while (0)
 
 void trace_look(uint64_t now);  // monitor
 void trace_reset();             // fork child

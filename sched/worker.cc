@@ -287,7 +287,7 @@ inline void settle(Carrier* carrier, uintptr_t message) {
   next->state.store(State::running, std::memory_order_relaxed);
   __atomic_store_n(&carrier->running, next, __ATOMIC_RELAXED);
   worker->switches.store(worker->switches.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  trace(worker, TraceEvent::run, next->id);
+  WEFT_TRACE(worker, run, next->id, 0, 0);
 }
 
 constexpr uint32_t kFetched = 4;  // coroutines whose stacks are fetched together
@@ -422,10 +422,10 @@ void sleep_in_poller(Worker* worker) {
   workers_now.idle.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
-  trace(worker, TraceEvent::sleep, 0);
+  WEFT_TRACE(worker, sleep, 0, 0, 0);
   if (!has_visitors(worker)) poller_poll(worker, worker->timers.earliest());
   worker_awake(worker);
-  trace(worker, TraceEvent::wake, 0);
+  WEFT_TRACE(worker, wake, 0, 0, 0);
   // Not the way out of the sleep: that takes an idle CPU longer than the spin would have.
   uint64_t visited = worker->begun_here.exchange(0, std::memory_order_relaxed);
   worker->short_sleeps = visited && visited < begun + kLongestSpin ? worker->short_sleeps + 1 : 0;
@@ -577,7 +577,7 @@ void make_ready(Coroutine* coroutine) {
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
-    trace(worker, TraceEvent::ready, coroutine->id);
+    WEFT_TRACE(worker, ready, coroutine->id, 0, 0);
     Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker() : nullptr;
     if (thread_state.carrier) {
       (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
@@ -592,7 +592,7 @@ void make_ready(Coroutine* coroutine) {
     if (entered) leave(thread_state.woven);
     return;
   }
-  trace(nullptr, TraceEvent::ready, coroutine->id);
+  WEFT_TRACE(nullptr, ready, coroutine->id, 0, 0);
   if (coroutine->wait_kind.load(std::memory_order_relaxed) == (uint8_t)WaitKind::file && !chaos)
     make_ready_again(coroutine);
   else
@@ -610,7 +610,7 @@ void make_ready_again(Coroutine* coroutine) {
 
 void start_coroutine(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
-  trace(nullptr, TraceEvent::begin, coroutine->id, (uint64_t)(uintptr_t)coroutine->start);
+  WEFT_TRACE(nullptr, begin, coroutine->id, (uint64_t)(uintptr_t)coroutine->start, 0);
   if (chaos) [[unlikely]]
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
@@ -675,13 +675,11 @@ bool try_enter(Carrier* carrier) {
 namespace {
 
 void trace_park(const Worker* worker, const Coroutine* self) {
-  if (!tracing.load(std::memory_order_relaxed)) [[likely]]
-    return;
   uint8_t kind = self->wait_kind.load(std::memory_order_relaxed);
   bool of_descriptor = kind == (uint8_t)WaitKind::fd_read || kind == (uint8_t)WaitKind::fd_write ||
                        kind == (uint8_t)WaitKind::poll || kind == (uint8_t)WaitKind::file;
   uint64_t object = of_descriptor ? (uint64_t)(uint32_t)self->wait_fd : (uint64_t)(uintptr_t)self->wait_object;
-  trace_write(worker, TraceEvent::park, self->id, object, kind);
+  WEFT_TRACE(worker, park, self->id, object, kind);
 }
 
 }  // namespace
@@ -873,7 +871,7 @@ bool take_worker(Worker* worker) {
     return false;
   }
   part_locked(carrier);
-  trace(worker, TraceEvent::hand_off, 0);
+  WEFT_TRACE(worker, hand_off, 0, 0, 0);
   return true;
 }
 
