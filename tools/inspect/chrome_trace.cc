@@ -2,8 +2,10 @@
 // From events to slices. Times are microseconds since the recording began.
 #include "chrome_trace.h"
 
+#include <algorithm>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -14,7 +16,7 @@ namespace {
 
 constexpr int kOutside = 0;  // the row of those who are no worker; worker n has n + 1
 
-std::string quoted(const std::string& text) {
+std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -29,12 +31,17 @@ class Writer {
 
   void all() {
     write_("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n");
-    event(fmt::format(R"("ph":"M","name":"process_name","args":{{"name":{}}})", quoted(names_.process)));
+    event(fmt::format(R"("ph":"M","name":"process_name","args":{{"name":{}}})", json_text(names_.process)));
     for (size_t i = 0; i < timeline_.ring.size(); i++) {
       const std::string row = i == kOutside ? "no worker" : fmt::format("worker {}", i - 1);
-      event(fmt::format(R"("ph":"M","name":"thread_name","tid":{},"args":{{"name":{}}})", i, quoted(row)));
+      event(fmt::format(R"("ph":"M","name":"thread_name","tid":{},"args":{{"name":{}}})", i, json_text(row)));
     }
-    for (size_t i = 0; i < timeline_.ring.size(); i++) ring(i);
+    rows_.resize(timeline_.ring.size());
+    for (const Placed& placed : in_order()) handle(placed.row, *placed.entry);
+    for (size_t i = 0; i < rows_.size(); i++) {
+      end_run(i, timeline_.end);
+      end_sleep(i, timeline_.end);
+    }
     close_waits();
     write_(fmt::format("\n],\"otherData\":{{\"tool\":\"weft trace\",\"lost\":{}}}}}\n", timeline_.lost));
   }
@@ -47,108 +54,131 @@ class Writer {
     first_ = false;
   }
 
+  struct Placed {
+    size_t row;
+    const TraceEntry* entry;
+  };
+  // One's wait begins on one row and may end on another's.
+  std::vector<Placed> in_order() const {
+    std::vector<Placed> all;
+    for (size_t i = 0; i < timeline_.ring.size(); i++) {
+      for (const TraceEntry& entry : timeline_.ring[i]) all.push_back({i, &entry});
+    }
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Placed& a, const Placed& b) { return a.entry->time < b.entry->time; });
+    return all;
+  }
+
   struct Running {
     uint32_t id;
     uint64_t since;
   };
+  struct Row {
+    std::optional<Running> running;
+    std::optional<uint64_t> asleep;
+  };
 
   void slice(size_t row, const std::string& name, uint64_t from, uint64_t to, const std::string& arguments = "") {
-    event(fmt::format(R"("ph":"X","name":{},"tid":{},"ts":{:.3f},"dur":{:.3f}{})", quoted(name), row, microseconds(from),
-                      (double)(to - from) / 1000, arguments));
+    event(fmt::format(R"("ph":"X","name":{},"tid":{},"ts":{:.3f},"dur":{:.3f}{})", json_text(name), row,
+                      microseconds(from), (double)(to - from) / 1000, arguments));
   }
   void instant(size_t row, const std::string& name, uint64_t at, const std::string& arguments = "") {
-    event(fmt::format(R"("ph":"i","s":"t","name":{},"tid":{},"ts":{:.3f}{})", quoted(name), row, microseconds(at), arguments));
+    event(fmt::format(R"("ph":"i","s":"t","name":{},"tid":{},"ts":{:.3f}{})", json_text(name), row, microseconds(at),
+                      arguments));
   }
 
-  void end_run(size_t row, std::optional<Running>* running, uint64_t at) {
-    if (!*running) return;
-    slice(row, names_.coroutine((*running)->id), (*running)->since, at, fmt::format(R"(,"args":{{"id":{}}})", (*running)->id));
-    running->reset();
+  void end_run(size_t row, uint64_t at) {
+    std::optional<Running>& running = rows_[row].running;
+    if (!running) return;
+    slice(row, names_.coroutine(running->id), running->since, at, fmt::format(R"(,"args":{{"id":{}}})", running->id));
+    running.reset();
+  }
+  void end_sleep(size_t row, uint64_t at) {
+    std::optional<uint64_t>& asleep = rows_[row].asleep;
+    if (asleep) slice(row, "asleep", *asleep, at, R"(,"cname":"grey")");
+    asleep.reset();
   }
 
   // Waits of coroutines overlap, so they are asynchronous events, a row for each coroutine.
   void begin_wait(uint32_t id, uint64_t at, WaitKind kind, uint64_t object) {
-    const std::string what = of_descriptor(kind)  ? fmt::format("{} fd {}", inspect::name_of(kind), (int)object)
-                             : object != 0 ? fmt::format("{} 0x{:x}", inspect::name_of(kind), object)
-                                           : std::string(inspect::name_of(kind));
+    const std::string what = of_descriptor(kind) ? fmt::format("{} fd {}", inspect::name_of(kind), (int)object)
+                             : object != 0       ? fmt::format("{} 0x{:x}", inspect::name_of(kind), object)
+                                                 : std::string(inspect::name_of(kind));
     waits_[id] = what;
-    event(fmt::format(R"("ph":"b","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})", id, quoted(what),
-                      microseconds(at), quoted(names_.coroutine(id))));
+    event(fmt::format(R"("ph":"b","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})", id,
+                      json_text(what), microseconds(at), json_text(names_.coroutine(id))));
   }
   void end_wait(uint32_t id, uint64_t at) {
     const auto found = waits_.find(id);
     if (found == waits_.end()) return;
-    event(fmt::format(R"("ph":"e","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f})", id, quoted(found->second), microseconds(at)));
+    event(fmt::format(R"("ph":"e","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f})", id, json_text(found->second),
+                      microseconds(at)));
     waits_.erase(found);
   }
   void close_waits() {
     while (!waits_.empty()) end_wait(waits_.begin()->first, timeline_.end);
   }
 
-  void ring(size_t row) {
-    std::optional<Running> running;
-    std::optional<uint64_t> asleep;
-    for (const TraceEntry& entry : timeline_.ring[row]) {
-      switch ((TraceEvent)entry.event) {
-        case TraceEvent::run:
-          end_run(row, &running, entry.time);
-          running = Running{entry.coroutine, entry.time};
-          break;
-        case TraceEvent::park:
-          end_run(row, &running, entry.time);
-          begin_wait(entry.coroutine, entry.time, (WaitKind)entry.detail, entry.object);
-          break;
-        case TraceEvent::ready:
-          end_wait(entry.coroutine, entry.time);
-          break;
-        case TraceEvent::sleep:
-          end_run(row, &running, entry.time);
-          asleep = entry.time;
-          break;
-        case TraceEvent::wake:
-          if (asleep) slice(row, "asleep", *asleep, entry.time, R"(,"cname":"grey")");
-          asleep.reset();
-          break;
-        case TraceEvent::region_enter:
-          event(fmt::format(R"("ph":"b","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})",
-                            entry.coroutine, microseconds(entry.time), quoted(names_.coroutine(entry.coroutine))));
-          break;
-        case TraceEvent::region_leave:
-          event(fmt::format(R"("ph":"e","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f})", entry.coroutine,
-                            microseconds(entry.time)));
-          break;
-        case TraceEvent::pin:
-          instant(row, fmt::format("pinned: {}", inspect::name_of((PinReason)entry.detail)), entry.time);
-          break;
-        case TraceEvent::begin:
-          instant(row, fmt::format("begins: {}", names_.routine(entry.object)), entry.time,
-                  fmt::format(R"(,"args":{{"id":{}}})", entry.coroutine));
-          break;
-        case TraceEvent::finish:
-          instant(row, fmt::format("ends: {}", names_.coroutine(entry.coroutine)), entry.time);
-          break;
-        case TraceEvent::hand_off:
-          end_run(row, &running, entry.time);
-          instant(row, "handed off: its kernel thread was stuck", entry.time);
-          break;
-        case TraceEvent::none:
-          break;
-      }
+  void handle(size_t row, const TraceEntry& entry) {
+    switch ((TraceEvent)entry.event) {
+      case TraceEvent::run:
+        end_run(row, entry.time);
+        rows_[row].running = Running{entry.coroutine, entry.time};
+        break;
+      case TraceEvent::park:
+        end_run(row, entry.time);
+        begin_wait(entry.coroutine, entry.time, (WaitKind)entry.detail, entry.object);
+        break;
+      case TraceEvent::ready:
+        end_wait(entry.coroutine, entry.time);
+        break;
+      case TraceEvent::sleep:
+        end_run(row, entry.time);
+        rows_[row].asleep = entry.time;
+        break;
+      case TraceEvent::wake:
+        end_sleep(row, entry.time);
+        break;
+      case TraceEvent::region_enter:
+        event(fmt::format(
+            R"("ph":"b","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})",
+            entry.coroutine, microseconds(entry.time), json_text(names_.coroutine(entry.coroutine))));
+        break;
+      case TraceEvent::region_leave:
+        event(fmt::format(R"("ph":"e","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f})",
+                          entry.coroutine, microseconds(entry.time)));
+        break;
+      case TraceEvent::pin:
+        instant(row, fmt::format("pinned: {}", inspect::name_of((PinReason)entry.detail)), entry.time);
+        break;
+      case TraceEvent::begin:
+        instant(row, fmt::format("begins: {}", names_.routine(entry.object)), entry.time,
+                fmt::format(R"(,"args":{{"id":{}}})", entry.coroutine));
+        break;
+      case TraceEvent::finish:
+        instant(row, fmt::format("ends: {}", names_.coroutine(entry.coroutine)), entry.time);
+        break;
+      case TraceEvent::hand_off:
+        end_run(row, entry.time);
+        instant(row, "handed off: its kernel thread was stuck", entry.time);
+        break;
+      case TraceEvent::none:
+        break;
     }
-    end_run(row, &running, timeline_.end);
-    if (asleep) slice(row, "asleep", *asleep, timeline_.end, R"(,"cname":"grey")");
   }
 
   const Timeline& timeline_;
   const TraceNames& names_;
   const std::function<void(const std::string&)>& write_;
   std::unordered_map<uint32_t, std::string> waits_;
+  std::vector<Row> rows_;
   bool first_ = true;
 };
 
 }  // namespace
 
-void write_chrome_trace(const Timeline& timeline, const TraceNames& names, const std::function<void(const std::string&)>& write) {
+void write_chrome_trace(const Timeline& timeline, const TraceNames& names,
+                        const std::function<void(const std::string&)>& write) {
   Writer(timeline, names, write).all();
 }
 

@@ -12,13 +12,14 @@
 namespace weft::inspect {
 
 struct TraceNames {
-  std::function<std::string(uint32_t id)> coroutine;         // what is shown on its slices
-  std::function<std::string(uint64_t address)> routine;      // a start routine by its address
+  std::function<std::string(uint32_t id)> coroutine;     // what is shown on its slices
+  std::function<std::string(uint64_t address)> routine;  // a start routine by its address
   std::string process;
   int pid = 0;
 };
 
 // JSON, a line an event. `write` gets pieces of it in their order.
-void write_chrome_trace(const Timeline& timeline, const TraceNames& names, const std::function<void(const std::string&)>& write);
+void write_chrome_trace(const Timeline& timeline, const TraceNames& names,
+                        const std::function<void(const std::string&)>& write);
 
 }  // namespace weft::inspect

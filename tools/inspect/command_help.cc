@@ -61,4 +61,15 @@ Prints the counters of a program under weft.
   --prom              as Prometheus reads them: weft_<counter>_total
 )";
 
+const char kTraceHelp[] =
+    R"(Usage: weft trace PID -o FILE [OPTION...]
+
+Records who runs on which worker, what is waited for and what is handed on, and
+writes it in the trace format of Chrome: open FILE in ui.perfetto.dev or in
+chrome://tracing. The program goes on meanwhile.
+
+  -o FILE             where to
+  -d TIME             for so long, 2s by default; Ctrl-C ends it earlier
+)";
+
 }  // namespace weft::inspect

@@ -8,5 +8,6 @@ extern const char kPsHelp[];
 extern const char kBtHelp[];
 extern const char kSnapHelp[];
 extern const char kStatHelp[];
+extern const char kTraceHelp[];
 
 }  // namespace weft::inspect

@@ -13,6 +13,7 @@ constexpr Command kCommands[] = {
     {"ps", ps, kPsHelp},
     {"snap", snap, kSnapHelp},
     {"stat", stat, kStatHelp},
+    {"trace", trace, kTraceHelp},
 };
 
 }  // namespace

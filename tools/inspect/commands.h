@@ -10,6 +10,7 @@ int ps(int count, char** words);
 int bt(int count, char** words);
 int snap(int count, char** words);
 int stat(int count, char** words);
+int trace(int count, char** words);
 
 struct Command {
   const char* name;

@@ -18,8 +18,9 @@ namespace weft::inspect {
 namespace {
 
 constexpr uint64_t kMillisecond = 1'000'000;
-constexpr uint64_t kLookEvery = 5 * kMillisecond;  // a ring holds what a worker does in some tens of milliseconds at the least
-constexpr uint64_t kGrace = 500 * kMillisecond;    // after which the target stops by itself if we have gone
+constexpr uint64_t kLookEvery =
+    5 * kMillisecond;  // a ring holds what a worker does in some tens of milliseconds at the least
+constexpr uint64_t kGrace = 500 * kMillisecond;  // after which the target stops by itself if we have gone
 
 volatile std::sig_atomic_t interrupted = 0;
 void on_interrupt(int) { interrupted = 1; }
@@ -62,7 +63,8 @@ struct Reader {
 
 class Rings {
  public:
-  Rings(Target& target, const Runtime& runtime, size_t count) : target_(target), header_(runtime.header()), readers_(count) {
+  Rings(Target& target, const Runtime& runtime, size_t count)
+      : target_(target), header_(runtime.header()), readers_(count) {
     for (size_t i = 0; i < count; i++) readers_[i].next = heads(i).next;
   }
 
@@ -101,7 +103,8 @@ class Rings {
     std::vector<TraceEntry> copied(now_there.next - from);
     for (uint64_t at = from; at < now_there.next;) {
       const uint64_t place = at % size, count = std::min(now_there.next - at, size - place);
-      if (!target_.read(now_there.entries + place * sizeof(TraceEntry), &copied[at - from], count * sizeof(TraceEntry))) return false;
+      if (!target_.read(now_there.entries + place * sizeof(TraceEntry), &copied[at - from], count * sizeof(TraceEntry)))
+        return false;
       at += count;
     }
     std::vector<TraceEntry>& kept = timeline->ring[ring];
@@ -131,11 +134,13 @@ class Rings {
 }  // namespace
 
 Timeline record(Target& target, const Runtime& runtime, uint64_t nanoseconds) {
-  if (target.kind() != Target::Kind::process) throw Failure(kUsage, "weft trace needs a live process; {} is none.", target.name());
+  if (target.kind() != Target::Kind::process)
+    throw Failure(kUsage, "weft trace needs a live process; {} is none.", target.name());
   const DescriptorHeader& header = runtime.header();
-  if (header.size < offsetof(DescriptorHeader, trace_rings) + sizeof header.trace_rings || header.trace_rings == nullptr ||
-      header.trace_entry_size != sizeof(TraceEntry))
-    throw Failure(kVersion, "{} writes no events that this tool can read; use the tool shipped with its libweft.so.", target.name());
+  if (header.size < offsetof(DescriptorHeader, trace_rings) + sizeof header.trace_rings ||
+      header.trace_rings == nullptr || header.trace_entry_size != sizeof(TraceEntry))
+    throw Failure(kVersion, "{} writes no events that this tool can read; use the tool shipped with its libweft.so.",
+                  target.name());
 
   Timeline timeline;
   const size_t rings = runtime.workers().size() + 1;

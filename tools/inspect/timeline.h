@@ -13,10 +13,11 @@
 namespace weft::inspect {
 
 struct Timeline {
-  uint64_t begin = 0, end = 0;                // CLOCK_MONOTONIC
-  std::vector<std::vector<TraceEntry>> ring;  // 0: of those who are no worker; then one a worker. In the order of writing
-  uint64_t lost = 0;                          // overwritten before they were read
-  bool was_asleep = false;                    // nothing went on: the monitor slept all the time
+  uint64_t begin = 0, end = 0;  // CLOCK_MONOTONIC
+  std::vector<std::vector<TraceEntry>>
+      ring;                 // 0: of those who are no worker; then one a worker. In the order of writing
+  uint64_t lost = 0;        // overwritten before they were read
+  bool was_asleep = false;  // nothing went on: the monitor slept all the time
 };
 
 // Throws Failure: kUsage where the target is not live, kPermission, kVersion, kNoTarget where it ended first.

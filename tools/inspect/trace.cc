@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "chrome_trace.h"
 #include "command_help.h"
@@ -20,6 +21,13 @@ namespace weft::inspect {
 namespace {
 
 constexpr uint64_t kLongest = 600'000'000'000;  // ten minutes: a busy worker writes some hundred megabytes in a second
+
+uint64_t parse_duration(const std::string& word) {
+  const std::optional<double> value = parse_number(word);
+  if (!value || !(*value >= 1e6 && *value <= (double)kLongest))
+    throw Failure(kUsage, "-d {}: a time from 1ms to 10m is wanted.", word);
+  return (uint64_t)*value;
+}
 
 class File {
  public:
@@ -42,7 +50,9 @@ class File {
   }
 
  private:
-  [[noreturn]] void fail() { throw Failure(kNoTarget, "cannot write {}: {}. What is there is not whole.", name_, strerror(errno)); }
+  [[noreturn]] void fail() {
+    throw Failure(kNoTarget, "cannot write {}: {}. What is there is not whole.", name_, strerror(errno));
+  }
   std::string name_;
   FILE* file_;
 };
@@ -53,13 +63,13 @@ int trace(int count, char** words) {
   Options options;
   uint64_t duration = 2'000'000'000;
   const std::vector<Flag> flags = {
-      {"-d", "TIME", [&](const std::string& word) { duration = parse_duration("-d", word); }},
+      {"-d", "TIME", [&](const std::string& word) { duration = parse_duration(word); }},
       {"-o", "FILE", [&](const std::string& word) { options.output = word; }},
   };
   if (!parse_options(count, words, kTraceHelp, flags, &options)) return kFine;
   if (options.output.empty()) throw Failure(kUsage, "weft trace needs -o FILE.");
-  if (!options.operands.empty()) throw Failure(kUsage, "weft trace takes one TARGET; '{}' is too much.", options.operands[0]);
-  if (duration == 0 || duration > kLongest) throw Failure(kUsage, "-d is to be between 1ms and 10m.");
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft trace takes one TARGET; '{}' is too much.", options.operands[0]);
 
   File file(options.output);  // before the target is asked for anything
   options.symbols.lines = false;
@@ -74,9 +84,10 @@ int trace(int count, char** words) {
   names.process = look.target().name();
   names.coroutine = [&](uint32_t id) {
     const Coroutine* coroutine = look.by_id(id);
-    return coroutine == nullptr || coroutine->name.empty() ? fmt::format("#{}", id) : fmt::format("{} #{}", coroutine->name, id);
+    return coroutine == nullptr || coroutine->name.empty() ? fmt::format("#{}", id)
+                                                           : fmt::format("{} #{}", coroutine->name, id);
   };
-  names.routine = [&](uint64_t address) { return function_at(look, address); };
+  names.routine = [&](uint64_t address) { return look.symbols().text(look.symbols().at(address, true)); };
   write_chrome_trace(timeline, names, [&](const std::string& text) { file.write(text); });
   file.close();
 
