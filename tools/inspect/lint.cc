@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// `weft lint`: what is wrong, each with its rule, its figures, its threshold, and the stacks of those it is about.
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "commands.h"
+#include "failure.h"
+#include "filter.h"
+#include "frame_text.h"
+#include "lint_look.h"
+#include "options.h"
+#include "wait_object.h"
+
+namespace weft::inspect {
+namespace {
+
+constexpr size_t kShownMembers = 16;  // of a finding, in text; JSON has all
+
+std::string figure_text(const LintFigure& figure) {
+  switch (figure.unit) {
+    case LintFigure::nanoseconds:
+      return fmt::format("{} {}", figure.name, duration_text((int64_t)figure.value));
+    case LintFigure::bytes:
+      return fmt::format("{} {}", figure.name, size_text((uint64_t)figure.value));
+    case LintFigure::percent:
+      return fmt::format("{} {:.1f} %", figure.name, figure.value);
+    default:
+      return fmt::format("{} {:.0f}", figure.name, figure.value);
+  }
+}
+
+std::string figures_text(const std::vector<LintFigure>& figures) {
+  std::string words;
+  for (const LintFigure& figure : figures) words += (words.empty() ? "" : ", ") + figure_text(figure);
+  return words;
+}
+
+nlohmann::json figures_json(const std::vector<LintFigure>& figures) {
+  static constexpr const char* kUnits[] = {"count", "nanoseconds", "bytes", "percent", "number"};
+  nlohmann::json all = nlohmann::json::array();
+  for (const LintFigure& figure : figures) all.push_back({{"name", figure.name}, {"value", figure.value}, {"unit", kUnits[figure.unit]}});
+  return all;
+}
+
+class Report {
+ public:
+  Report(Look& look, const LintLooks& looks, const LintResult& result, const Options& options)
+      : look_(look), looks_(looks), result_(result), options_(options) {
+    std::set<uint32_t> shown;
+    for (const LintFinding& finding : result.findings)
+      for (uint32_t member : finding.members) shown.insert(looks.copy[member]);
+    if (!shown.empty()) look.unwind({shown.begin(), shown.end()});
+  }
+
+  void print_text() {
+    if (result_.findings.empty()) fmt::print("nothing found in {} coroutines\n", coroutines());
+    for (const LintFinding& finding : result_.findings) print(finding);
+    for (const LintResult::Rule& rule : result_.rules)
+      if (!rule.left_out.empty()) fmt::print("not looked for: {} ({})\n", rule.name, rule.left_out);
+  }
+
+  void print_json() {
+    nlohmann::json findings = nlohmann::json::array(), rules = nlohmann::json::array();
+    for (const LintFinding& finding : result_.findings) {
+      nlohmann::json members = nlohmann::json::array();
+      for (uint32_t member : finding.members) members.push_back(json_of(member));
+      findings.push_back({{"rule", finding.rule},
+                          {"text", finding.text},
+                          {"figures", figures_json(finding.figures)},
+                          {"thresholds", figures_json(finding.thresholds)},
+                          {"members", std::move(members)}});
+    }
+    for (const LintResult::Rule& rule : result_.rules)
+      rules.push_back({{"name", rule.name}, {"meaning", rule.meaning}, {"applied", rule.left_out.empty()}, {"leftOut", rule.left_out}});
+    const nlohmann::json document = {{"format", "weft-inspect"},
+                                     {"formatVersion", 1},
+                                     {"command", "lint"},
+                                     {"target", look_.target().name()},
+                                     {"coherent", look_.stacks().coherent},
+                                     {"coroutineCount", coroutines()},
+                                     {"findings", std::move(findings)},
+                                     {"rules", std::move(rules)}};
+    fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+
+ private:
+  size_t coroutines() const {
+    size_t count = 0;
+    for (const LintMember& member : looks_.input.members) count += member.id != 0;
+    return count;
+  }
+  const StackCopy& copy_of(uint32_t member) const { return look_.stacks().copies[looks_.copy[member]]; }
+
+  std::string site_of(uint32_t member) {
+    const uint64_t site = copy_of(member).coroutine.creation_pc;
+    if (site == 0) return {};
+    const Named& named = look_.symbols().at(site, false);
+    const Location& location = named.locations.front();
+    std::string words = look_.symbols().short_text(named);
+    if (!location.file.empty()) words += fmt::format(" at {}:{}", location.file, location.line);
+    return words;
+  }
+
+  void print(const LintFinding& finding) {
+    fmt::print("{}: {}\n", finding.rule, finding.text);
+    // Many that stand at one place are shown once.
+    std::map<const Group*, size_t> shown;
+    size_t printed = 0, left = 0;
+    for (uint32_t member : finding.members) {
+      const Group* group = look_.group_of(looks_.copy[member]);
+      const bool in_circle = finding.rule == "deadlock";
+      if ((!in_circle && group != nullptr && shown[group]++ > 0) || printed == kShownMembers) {
+        left++;
+        continue;
+      }
+      printed++;
+      print(member, group);
+    }
+    if (left != 0) fmt::print("  and {} more\n", left);
+    fmt::print("  figures: {}\n", figures_text(finding.figures));
+    fmt::print("  threshold: {}\n", finding.thresholds.empty() ? "none, once is too much" : figures_text(finding.thresholds));
+    for (const LintResult::Rule& rule : result_.rules)
+      if (rule.name == finding.rule) fmt::print("  rule: {}\n", rule.meaning);
+    fmt::print("\n");
+  }
+
+  void print(uint32_t member, const Group* group) {
+    const StackCopy& copy = copy_of(member);
+    const LintMember& data = looks_.input.members[member];
+    std::string line = copy.coroutine.id == 0 ? fmt::format("kernel thread {}", copy.thread) : fmt::format("coroutine {}", copy.coroutine.id);
+    if (!copy.coroutine.name.empty()) line += fmt::format(" \"{}\"", copy.coroutine.name);
+    if (copy.coroutine.id != 0) {
+      line += fmt::format(", {}", name_of(copy.coroutine.state));
+      const std::string waits = text(waited_for(look_, looks_.copy[member]));
+      if (!waits.empty()) line += ": " + waits;
+      if (data.waited != 0) line += fmt::format(", since {}", duration_text((int64_t)data.waited));
+      const std::string site = site_of(member);
+      if (!site.empty()) line += ", made in " + site;
+    }
+    fmt::print("  {}\n", line);
+    if (group == nullptr) return;
+    for (const std::string& frame : frame_lines(look_, group->trace, options_.all_frames)) fmt::print("      {}\n", frame);
+  }
+
+  nlohmann::json json_of(uint32_t member) {
+    const StackCopy& copy = copy_of(member);
+    const LintMember& data = looks_.input.members[member];
+    nlohmann::json one = {{"id", copy.coroutine.id}, {"tid", data.tid}, {"name", copy.coroutine.name}};
+    if (copy.coroutine.id != 0) {
+      one["state"] = name_of(copy.coroutine.state);
+      one["waitsFor"] = text(waited_for(look_, looks_.copy[member]));
+      one["createdIn"] = site_of(member);
+    }
+    if (data.waited != 0) one["waited"] = data.waited;
+    if (data.holder) one["heldBy"] = looks_.input.members[*data.holder].id;
+    if (data.joins) one["joins"] = looks_.input.members[*data.joins].id;
+    if (const Group* group = look_.group_of(looks_.copy[member])) one["frames"] = frame_json(look_, group->trace, options_.all_frames);
+    return one;
+  }
+
+  Look& look_;
+  const LintLooks& looks_;
+  const LintResult& result_;
+  const Options& options_;
+};
+
+}  // namespace
+
+int lint(int count, char** words) {
+  const Options options = parse_options(count, words);
+  Look look(open_target(options.target, options.where), options);
+  const LintLooks looks = look_for_lint(look, options.stop);
+  const LintResult result = apply_rules(looks.input, {});
+  Report report(look, looks, result, options);
+  if (options.json) {
+    report.print_json();
+  } else {
+    report.print_text();
+  }
+  const int status = look.status(options.strict);
+  return status != kFine ? status : result.findings.empty() ? kFine : kFound;
+}
+
+}  // namespace weft::inspect
