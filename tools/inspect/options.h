@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,5 +40,25 @@ struct Options {
   long depth = -1;
   bool prometheus = false;
 };
+
+// A flag of one command. Without an argument: `set` gets "".
+struct Flag {
+  const char* name;       // "--where", "-n"
+  const char* argument;   // what it takes, null: nothing
+  std::function<void(const std::string&)> set;
+};
+
+// The words of a command, its name first: common flags go to `options`, `own` flags to their setters, the first operand is the target.
+// Throws Failure(kUsage). False: --help was asked for, and printed.
+bool parse_options(int count, char** words, const char* help, const std::vector<Flag>& own, Options* options);
+
+// What the help of each command ends with.
+extern const char kCommonHelp[];
+
+// Values of flags; each throws Failure(kUsage).
+long parse_count(const char* flag, const std::string& word);
+std::vector<std::string> parse_list(const std::string& words);
+
+CopyOptions copy_options(const Options& options);
 
 }  // namespace weft::inspect

@@ -117,8 +117,9 @@ class Runtime {
   bool in_trampoline(uint64_t pc) const;
   // libweft.so's own frames, which are hidden unless all are asked for.
   bool is_own(uint64_t pc) const { return module_->contains(pc); }
-  // Where a coroutine that does not run goes on: pc, sp and what weft_switch saved, from the copied stack at `stack` == sp.
-  Registers saved_registers(const Coroutine& coroutine, std::span<const char> stack) const;
+  // Where a coroutine that does not run goes on: inside of weft_switch, whose own unwind rules say where it has saved the rest.
+  Registers switched_out(const Coroutine& coroutine) const;
+  uint64_t sequence_address(const Coroutine& coroutine) const { return coroutine.address + slot_.offset(FieldId::sequence); }
 
  private:
   Target* target_ = nullptr;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "filter.h"
 #include "look.h"
 
 namespace weft::inspect {

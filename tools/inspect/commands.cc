@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of commands.
+#include "commands.h"
+
+#include "command_help.h"
+
+namespace weft::inspect {
+
+namespace {
+
+constexpr Command kCommands[] = {
+    {"bt", bt, kBtHelp},
+    {"ps", ps, kPsHelp},
+    {"snap", snap, kSnapHelp},
+    {"stat", stat, kStatHelp},
+};
+
+}  // namespace
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : kCommands) {
+    if (name == command.name) return &command;
+  }
+  return nullptr;
+}
+
+}  // namespace weft::inspect

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of ptrace(2), "access mode checking", looked up one by one to say which of them was in the way.
+#include "process_access.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+namespace weft::inspect {
+
+std::string status_line(int pid, const char* name) {
+  std::ifstream file(fmt::format("/proc/{}/status", pid));
+  std::string line;
+  const std::string begin = std::string(name) + ":";
+  while (std::getline(file, line)) {
+    if (!line.starts_with(begin)) continue;
+    const size_t at = line.find_first_not_of(" \t", begin.size());
+    return at == std::string::npos ? "" : line.substr(at);
+  }
+  return {};
+}
+
+Failure unreadable_process(int pid, int error) {
+  if (error == ESRCH || error == ENOENT) return Failure(kNoTarget, "there is no process {}.", pid);
+  if (error != EPERM && error != EACCES) return Failure(kNoTarget, "cannot read process {}: {}.", pid, strerror(error));
+
+  unsigned uid = 0, effective = 0, saved = 0;
+  std::istringstream(status_line(pid, "Uid")) >> uid >> effective >> saved;
+  struct stat status {};
+  const bool known = stat(fmt::format("/proc/{}", pid).c_str(), &status) == 0;
+  const unsigned own = getuid();
+  std::string why;
+  if (uid != own || effective != own || saved != own) {
+    why = fmt::format("It belongs to user {}, you are {}.", uid, own);
+  } else if (known && status.st_uid != own) {
+    why = "It is not dumpable (PR_SET_DUMPABLE 0, or it has changed its ids).";
+  } else {
+    const uint64_t theirs = strtoull(status_line(pid, "CapPrm").c_str(), nullptr, 16);
+    const uint64_t ours = strtoull(status_line((int)getpid(), "CapEff").c_str(), nullptr, 16);
+    if ((theirs & ~ours) != 0) why = "It holds capabilities you lack (CAP_SYS_PTRACE).";
+  }
+  if (why.empty()) why = "CAP_SYS_PTRACE is needed.";
+  int scope = 0;
+  if (std::ifstream file("/proc/sys/kernel/yama/ptrace_scope"); file >> scope && scope != 0) {
+    why += fmt::format(" /proc/sys/kernel/yama/ptrace_scope is {}: only a process's ancestors may read it.", scope);
+  }
+  return Failure(kPermission, "cannot read process {}: {}. {} Try sudo, or docker run --cap-add=SYS_PTRACE.", pid,
+                 strerror(EPERM), why);
+}
+
+}  // namespace weft::inspect

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// A snapshot's file as a target. Nothing in it is believed before it has been checked: it may come from somebody else.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "failure.h"
+#include "module_file.h"
+#include "snapshot.h"
+#include "snapshot_format.h"
+
+namespace weft::inspect {
+
+namespace {
+
+using nlohmann::json;
+
+class Snapshot : public Target {
+ public:
+  Snapshot(int fd, const std::string& name, const TargetOptions& options);
+
+  Kind kind() const override { return Kind::snapshot; }
+  std::string name() const override { return name_; }
+  int pid() const override { return pid_; }
+  using Target::read;
+  void read(std::span<ReadRequest> requests) override;
+  int open_module(const Module& module) override;
+  std::vector<Thread> threads() override { return threads_; }
+  bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
+  std::optional<uint64_t> now() override { return clock_; }
+  std::optional<Descriptor> descriptor(int fd) override;
+
+ private:
+  void read_description(const json& description);
+
+  struct Extent {
+    uint64_t address, size, offset;  // in bytes_
+  };
+  std::string name_;
+  TargetOptions options_;
+  int pid_ = 0;
+  std::optional<uint64_t> clock_;
+  std::vector<char> bytes_;
+  std::vector<Extent> extents_;
+  std::vector<Thread> threads_;
+  std::map<int, std::pair<Registers, Found>> registers_;
+  std::map<int, Descriptor> descriptors_;
+};
+
+Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options) : name_(name), options_(options) {
+  OpenFile file(fd);
+  bytes_.resize(file.size());
+  bytes_.resize(file.read(0, bytes_.data(), bytes_.size()));
+  SnapshotHeader header;
+  if (bytes_.size() < sizeof header) throw Failure(kTruncated, "{}: truncated: its header is missing.", name);
+  memcpy(&header, bytes_.data(), sizeof header);
+  if (header.major != kSnapshotMajor)
+    throw Failure(kVersion, "{} is a snapshot of version {}.{}, this tool knows {}.x; use the tool that made it.", name, header.major,
+                  header.minor, kSnapshotMajor);
+  size_t at = sizeof header;
+  if (header.description > bytes_.size() - at) throw Failure(kTruncated, "{}: truncated: its description is missing.", name);
+  const char* begin = bytes_.data() + at;
+  try {
+    read_description(json::parse(begin, begin + header.description));
+  } catch (const json::exception& error) {
+    throw Failure(kTruncated, "{}: its description is damaged: {}.", name, error.what());
+  }
+  at += header.description;
+  uint64_t last = 0;
+  while (at < bytes_.size()) {
+    SnapshotExtent extent;
+    if (bytes_.size() - at < sizeof extent) throw Failure(kTruncated, "{}: truncated after {} extents.", name, extents_.size());
+    memcpy(&extent, bytes_.data() + at, sizeof extent);
+    at += sizeof extent;
+    if (extent.size > bytes_.size() - at || extent.address < last || extent.address + extent.size < extent.address)
+      throw Failure(kTruncated, "{}: truncated or damaged after {} extents.", name, extents_.size());
+    extents_.push_back({extent.address, extent.size, at});
+    last = extent.address + extent.size;
+    at += extent.size;
+  }
+}
+
+void Snapshot::read_description(const json& description) {
+  name_ = description.at("name").get<std::string>() + " in " + name_;
+  pid_ = description.at("pid");
+  if (description.contains("clock")) clock_ = description.at("clock").get<uint64_t>();
+  for (const json& each : description.at("modules")) {
+    Module module;
+    module.path = each.at("path");
+    module.build_id = each.at("buildId");
+    module.start = each.at("start"), module.end = each.at("end"), module.bias = each.at("bias");
+    module.deleted = each.at("deleted");
+    module.error = each.at("error");
+    module.eh_frame_hdr = each.at("ehFrameHdr");
+    for (const json& header : each.at("headers")) {
+      module.headers.push_back({header.at(0), header.at(1), header.at(2), header.at(3), header.at(4), header.at(5), header.at(6)});
+    }
+    modules_.push_back(module);
+  }
+  std::sort(modules_.begin(), modules_.end(), [](const Module& a, const Module& b) { return a.start < b.start; });
+  for (const json& each : description.at("threads")) {
+    Thread thread;
+    thread.tid = each.at("tid");
+    thread.name = each.at("name");
+    const std::string state = each.at("state");
+    thread.state = state.empty() ? '?' : state[0];
+    threads_.push_back(thread);
+  }
+  for (const json& each : description.at("registers")) {
+    Registers registers;
+    registers.known = each.at("known");
+    const json& values = each.at("values");
+    for (unsigned i = 0; i < Registers::kCount; i++) registers.value[i] = values.at(i);
+    registers_[each.at("tid")] = {registers, each.at("stopped").get<bool>() ? Found::stopped : Found::in_system_call};
+  }
+  for (const json& each : description.at("descriptors")) {
+    descriptors_[each.at("fd")] = {each.at("what"), each.at("kind"), each.at("local"), each.at("peer")};
+  }
+}
+
+void Snapshot::read(std::span<ReadRequest> requests) {
+  for (ReadRequest& request : requests) {
+    request.got = 0;
+    auto next = std::upper_bound(extents_.begin(), extents_.end(), request.address,
+                                 [](uint64_t value, const Extent& extent) { return value < extent.address; });
+    if (next == extents_.begin()) continue;
+    for (--next; next != extents_.end() && request.got < request.size; ++next) {
+      const uint64_t address = request.address + request.got;
+      if (address < next->address || address - next->address >= next->size) break;
+      const uint64_t skip = address - next->address;
+      const size_t piece = std::min<uint64_t>(request.size - request.got, next->size - skip);
+      memcpy((char*)request.to + request.got, bytes_.data() + next->offset + skip, piece);
+      request.got += piece;
+    }
+  }
+}
+
+int Snapshot::open_module(const Module& module) {
+  // The executable is that which is first in memory or not a library; --exe is tried for all, and compared.
+  ModuleFile file = find_module_file(module, true, options_);
+  if (!file.file.is_open() || module.build_id.empty()) return -1;
+  return dup(file.file.fd());
+}
+
+bool Snapshot::look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) {
+  auto found = registers_.find(tid);
+  if (found == registers_.end()) return false;
+  look(found->second.first, found->second.second);
+  return true;
+}
+
+std::optional<Descriptor> Snapshot::descriptor(int fd) {
+  auto found = descriptors_.find(fd);
+  if (found == descriptors_.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace
+
+bool is_snapshot(const char* start, size_t size) {
+  return size >= sizeof kSnapshotMagic && memcmp(start, kSnapshotMagic, sizeof kSnapshotMagic) == 0;
+}
+
+std::unique_ptr<Target> open_snapshot(int fd, const std::string& name, const TargetOptions& options) {
+  return std::make_unique<Snapshot>(fd, name, options);
+}
+
+}  // namespace weft::inspect

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copies of stacks: the many that hold still in batches, the few that moved one by one, the running ones through their kernel threads.
+#include "stacks.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace weft::inspect {
+
+namespace {
+
+uint64_t own_now() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1'000'000'000 + (uint64_t)now.tv_nsec;
+}
+
+// What is worth copying above a stack pointer: to the thread's control block at the end of the stack, 0 if it is no stack of this one.
+size_t wanted_size(const Coroutine& coroutine, uint64_t sp) {
+  uint64_t high = coroutine.stack_high();
+  if (coroutine.tcb > sp && coroutine.tcb < high) high = coroutine.tcb;
+  if (sp < coroutine.stack_low || sp >= high) return 0;
+  return std::min(high - sp, kStackLimit);
+}
+
+class Copier {
+ public:
+  Copier(const Runtime& runtime, const CopyOptions& options)
+      : runtime_(runtime), target_(runtime.target()), options_(options), may_stop_(options.stop != Stop::none) {}
+
+  Stacks copy() {
+    if (options_.stop == Stop::all) target_.stop_all();
+    table_ = runtime_.read_slots();
+    std::vector<Coroutine> coroutines;
+    for (uint32_t i = 0; i < table_.count; i++) {
+      Coroutine coroutine = runtime_.decode(table_, i);
+      if (coroutine.is_used()) coroutines.push_back(std::move(coroutine));
+    }
+    runtime_.complete(coroutines);
+    result_.copies.resize(coroutines.size());
+    for (size_t i = 0; i < coroutines.size(); i++) result_.copies[i].coroutine = std::move(coroutines[i]);
+    if (options_.stacks) copy_stacks();
+    result_.clock = target_.now().value_or(runtime_.clock());
+    if (options_.threads) copy_threads();
+    if (options_.stop == Stop::all) target_.resume_all();
+    result_.coherent = options_.stop == Stop::all || target_.kind() == Target::Kind::core;
+    result_.stopped_nanoseconds = target_.stopped_nanoseconds();
+    return std::move(result_);
+  }
+
+ private:
+  void copy_stacks();
+  void copy_batch(std::span<StackCopy* const> batch);
+  void copy_again(StackCopy& copy);
+  bool copy_once(StackCopy& copy);
+  void copy_running(StackCopy& copy);
+  void copy_threads();
+  bool read_coroutine(StackCopy& copy);
+  void take_stack(StackCopy& copy, uint64_t sp, size_t size);
+
+  const Runtime& runtime_;
+  Target& target_;
+  const CopyOptions& options_;
+  const bool may_stop_;
+  Runtime::Table table_;
+  Stacks result_;
+  std::vector<char> scratch_;
+  std::set<int> looked_at_;  // tids whose stacks are coroutines'
+};
+
+void Copier::copy_stacks() {
+  constexpr size_t kBatch = 512;
+  std::vector<StackCopy*> still, running;
+  for (StackCopy& copy : result_.copies) {
+    if (!copy.coroutine.on_stack()) {
+      copy.ending = Ending::none;
+    } else {
+      (copy.coroutine.runs() && options_.check_sequence ? running : still).push_back(&copy);
+    }
+  }
+  for (size_t at = 0; at < still.size(); at += kBatch) {
+    copy_batch(std::span(still).subspan(at, std::min(kBatch, still.size() - at)));
+  }
+  const uint64_t until = own_now() + kRetryMilliseconds * uint64_t{1'000'000};
+  for (StackCopy* copy : still) {
+    if (copy->ending != Ending::moving) continue;
+    result_.moved++;
+    if (own_now() < until) copy_again(*copy);
+  }
+  for (StackCopy* copy : running) copy_running(*copy);
+}
+
+void Copier::copy_batch(std::span<StackCopy* const> batch) {
+  size_t total = 0;
+  for (StackCopy* copy : batch) {
+    copy->registers = runtime_.switched_out(copy->coroutine);
+    copy->low = copy->coroutine.sp;
+    copy->offset = result_.bytes.size() + total;
+    copy->size = wanted_size(copy->coroutine, copy->coroutine.sp);
+    total += copy->size;
+  }
+  result_.bytes.resize(result_.bytes.size() + total);
+  std::vector<ReadRequest> requests;
+  for (StackCopy* copy : batch) requests.push_back({copy->low, result_.bytes.data() + copy->offset, copy->size});
+  target_.read(requests);
+  std::vector<uint32_t> sequence(batch.size());
+  std::vector<ReadRequest> again;
+  for (size_t i = 0; i < batch.size(); i++) {
+    again.push_back({runtime_.sequence_address(batch[i]->coroutine), &sequence[i], sizeof sequence[i]});
+  }
+  target_.read(again);
+  for (size_t i = 0; i < batch.size(); i++) {
+    StackCopy& copy = *batch[i];
+    copy.size = requests[i].got;
+    copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
+    if (options_.check_sequence && sequence[i] != copy.coroutine.sequence) copy.ending = Ending::moving;
+  }
+}
+
+// The slot as it is now; false: its coroutine has ended, and the slot may be another's.
+bool Copier::read_coroutine(StackCopy& copy) {
+  const uint32_t slot = copy.coroutine.slot, generation = copy.coroutine.generation;
+  if (!runtime_.read_slot(table_, slot, table_.bytes.data() + (size_t)slot * table_.slot_size)) return false;
+  Coroutine now = runtime_.decode(table_, slot);
+  if (now.generation != generation || !now.on_stack()) {
+    copy.ending = Ending::none;
+    copy.size = 0;
+    if (now.generation == generation && now.is_used()) copy.coroutine = std::move(now);
+    return false;
+  }
+  copy.coroutine = std::move(now);
+  runtime_.complete(std::span(&copy.coroutine, 1));
+  return true;
+}
+
+void Copier::take_stack(StackCopy& copy, uint64_t sp, size_t size) {
+  scratch_.resize(size);
+  ReadRequest request{sp, scratch_.data(), size};
+  if (size != 0) target_.read(std::span(&request, 1));
+  copy.low = sp;
+  copy.size = request.got;
+}
+
+// True: it held still, or has ended.
+bool Copier::copy_once(StackCopy& copy) {
+  if (!read_coroutine(copy)) return true;
+  if (copy.coroutine.runs()) return false;
+  copy.registers = runtime_.switched_out(copy.coroutine);
+  take_stack(copy, copy.coroutine.sp, wanted_size(copy.coroutine, copy.coroutine.sp));
+  const std::optional<uint32_t> sequence = target_.get<uint32_t>(runtime_.sequence_address(copy.coroutine));
+  if (sequence != copy.coroutine.sequence) return false;
+  copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
+  copy.offset = result_.bytes.size();
+  result_.bytes.insert(result_.bytes.end(), scratch_.begin(), scratch_.begin() + (long)copy.size);
+  return true;
+}
+
+void Copier::copy_again(StackCopy& copy) {
+  for (unsigned round = 0; round < kRetries; round++) {
+    if (copy_once(copy)) return;
+    // One that runs whenever it is looked at is asked of its kernel thread.
+    if (copy.coroutine.runs() && round >= kRetries / 2) return copy_running(copy);
+  }
+  copy.ending = Ending::moving;
+  copy.size = 0;
+}
+
+void Copier::copy_running(StackCopy& copy) {
+  constexpr unsigned kRounds = 4;
+  for (unsigned round = 0; round < kRounds; round++) {
+    const int tid = copy.coroutine.carrier_tid;
+    bool own = false, left = false;
+    if (tid != 0) {
+      const bool looked = target_.look_at(tid, may_stop_, [&](const Registers& registers, Found found) {
+        own = left = false;
+        // What is read now is what the registers belong to: the thread cannot run on, or it will be seen that it did.
+        if (!read_coroutine(copy)) {
+          left = true;
+          return;
+        }
+        if (!copy.coroutine.runs() || copy.coroutine.carrier_tid != tid) return;
+        const size_t size = wanted_size(copy.coroutine, registers.sp());
+        if (size == 0) return;
+        copy.registers = registers;
+        copy.in_system_call = found == Found::in_system_call;
+        take_stack(copy, registers.sp(), size);
+        if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+        own = true;
+      });
+      if (left) return;
+      if (looked && own) {
+        copy.thread = tid;
+        copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
+        copy.offset = result_.bytes.size();
+        result_.bytes.insert(result_.bytes.end(), scratch_.begin(), scratch_.begin() + (long)copy.size);
+        looked_at_.insert(tid);
+        return;
+      }
+    }
+    copy.size = 0;
+    if (target_.kind() != Target::Kind::process) break;
+    // It may be parked by now.
+    if (copy_once(copy)) return;
+  }
+  copy.size = 0;
+  copy.ending = Ending::partial;
+}
+
+void Copier::copy_threads() {
+  for (const Thread& thread : target_.threads()) {
+    if (looked_at_.count(thread.tid) != 0) continue;
+    StackCopy copy;
+    copy.thread = thread.tid;
+    copy.coroutine.name = thread.name;
+    copy.coroutine.state = State::running;
+    copy.ending = Ending::partial;
+    const bool looked = target_.look_at(thread.tid, may_stop_, [&](const Registers& registers, Found found) {
+      copy.registers = registers;
+      copy.in_system_call = found == Found::in_system_call;
+      take_stack(copy, registers.sp(), kStackLimit);
+      if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+    });
+    if (looked) {
+      copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
+      copy.offset = result_.bytes.size();
+      result_.bytes.insert(result_.bytes.end(), scratch_.begin(), scratch_.begin() + (long)copy.size);
+    }
+    result_.copies.push_back(copy);
+  }
+}
+
+}  // namespace
+
+const char* name_of(Ending ending) {
+  constexpr const char* kNames[] = {"complete", "truncated", "no-unwind-info", "unreadable", "moving", "partial", "none"};
+  return kNames[(size_t)ending];
+}
+
+Stacks copy_stacks(const Runtime& runtime, const CopyOptions& options) { return Copier(runtime, options).copy(); }
+
+}  // namespace weft::inspect
