@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // `weft flame`: where coroutines wait or run, as a flame graph.
+#include <cerrno>
 #include <cstdio>
-#include <memory>
+#include <cstring>
 
 #include <fmt/format.h>
 
+#include "command_help.h"
 #include "commands.h"
 #include "failure.h"
 #include "flame_graph.h"
 #include "frame_text.h"
 #include "look.h"
 #include "options.h"
+#include "rows.h"
 
 namespace weft::inspect {
 namespace {
@@ -21,18 +24,18 @@ uint64_t weight_of(const Coroutine& coroutine, const std::string& weight, uint64
   return 1;
 }
 
-std::vector<WeightedStack> stacks_of(Look& look, const Options& options) {
+std::vector<WeightedStack> stacks_of(Look& look, const std::string& weight, bool all_frames) {
   std::vector<WeightedStack> stacks;
   for (const Group& group : look.groups()) {
     WeightedStack stack;
     for (uint32_t member : group.members) {
       const StackCopy& copy = look.stacks().copies[member];
       // Kernel threads have no times of ours.
-      if (copy.coroutine.id == 0 && options.weight != "count") continue;
-      stack.weight += weight_of(copy.coroutine, options.weight, look.clock());
+      if (copy.coroutine.id == 0 && weight != "count") continue;
+      stack.weight += weight_of(copy.coroutine, weight, look.clock());
     }
     if (stack.weight == 0) continue;
-    stack.frames = frame_names(look, group.trace, options.all_frames);
+    stack.frames = frame_names(look, group.trace, all_frames);
     stacks.push_back(std::move(stack));
   }
   return stacks;
@@ -50,23 +53,47 @@ void write_out(const std::string& document, const std::string& path) {
 }  // namespace
 
 int flame(int count, char** words) {
-  const Options options = parse_options(count, words);
+  Options options;
+  std::string format = "svg", weight = "count";
+  const std::vector<Flag> flags = {
+      {"-o", "FILE", [&](const std::string& word) { options.output = word; }},
+      {"--format", "FORMAT", [&](const std::string& word) { format = word; }},
+      {"--weight", "WEIGHT", [&](const std::string& word) { weight = word; }},
+      {"--where", "EXPRESSION", [&](const std::string& word) { options.filter = word; }},
+      {"--all-frames", nullptr, [&](const std::string&) { options.all_frames = true; }},
+      {"--threads", nullptr, [&](const std::string&) { options.threads = true; }},
+  };
+  if (!parse_options(count, words, kFlameHelp, flags, &options)) return kFine;
+  if (!options.operands.empty()) throw Failure(kUsage, "weft flame takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (format != "svg" && format != "folded" && format != "speedscope")
+    throw Failure(kUsage, "--format takes svg, folded or speedscope, not '{}'.", format);
+  if (weight != "count" && weight != "since" && weight != "run")
+    throw Failure(kUsage, "--weight takes count, since or run, not '{}'.", weight);
+  if (!options.filter.empty()) Filter::parse(options.filter, Rows::names());
+
   Look look(open_target(options.target, options.where), options);
-  look.take({.stop = options.stop, .stacks = true, .threads = options.threads});
+  look.take(copy_options(options));
   look.unwind();
-  const std::vector<WeightedStack> stacks = stacks_of(look, options);
-  FlameText text;
-  text.is_time = options.weight != "count";
-  text.unit = text.is_time ? "" : "coroutines";
-  const char* what = options.weight == "since" ? "for how long they wait" : options.weight == "run" ? "how long they ran" : "where they are";
-  text.title = fmt::format("Coroutines of {}: {}", look.target().name(), what);
-  if (options.format == "folded") {
-    write_out(flame_folded(stacks), options.output);
-  } else if (options.format == "speedscope") {
-    write_out(flame_speedscope(stacks, text), options.output);
-  } else {
-    write_out(flame_svg(stacks, text), options.output);
+  bool nothing = false;
+  if (!options.filter.empty()) {
+    Rows rows(look);
+    const std::vector<uint32_t> chosen = rows.select(options);
+    nothing = chosen.empty();
+    if (!nothing) look.unwind(chosen);
   }
+  const std::vector<WeightedStack> stacks =
+      nothing ? std::vector<WeightedStack>() : stacks_of(look, weight, options.all_frames);
+  FlameText text;
+  text.is_time = weight != "count";
+  text.unit = text.is_time ? "" : "coroutines";
+  text.title = fmt::format("{}: {}", look.target().name(),
+                           weight == "since" ? "for how long its coroutines wait"
+                           : weight == "run" ? "how long its coroutines ran"
+                                             : "where its coroutines are");
+  write_out(format == "folded"       ? flame_folded(stacks)
+            : format == "speedscope" ? flame_speedscope(stacks, text)
+                                     : flame_svg(stacks, text),
+            options.output);
   return look.status(options.strict);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames of a stack in lines and in JSON.
+// Frames of a stack in words.
 #include "frame_text.h"
 
 #include <algorithm>
@@ -7,21 +7,12 @@
 #include <fmt/format.h>
 
 namespace weft::inspect {
-namespace {
-
-// An address that has no name.
-std::string place(const Named& named) {
-  return named.module == nullptr ? fmt::format("{:#x}", named.pc) : fmt::format("{}+{:#x}", named.module->name(), named.offset);
-}
-
-}  // namespace
-
 std::vector<std::string> frame_lines(Look& look, const Trace& trace, bool all) {
   std::vector<std::string> lines;
   for (const Frame& frame : look.shown(trace, all)) {
     const Named& named = look.symbols().at(frame);
     for (const Location& location : named.locations) {
-      std::string line = location.function.empty() ? place(named) : location.function;
+      std::string line = location.function.empty() ? look.symbols().text(named) : location.function;
       if (!location.file.empty()) line += fmt::format("  at {}:{}", location.file, location.line);
       if (location.inlined) line += "  (inlined)";
       lines.push_back(std::move(line));
@@ -31,30 +22,12 @@ std::vector<std::string> frame_lines(Look& look, const Trace& trace, bool all) {
   return lines;
 }
 
-nlohmann::json frame_json(Look& look, const Trace& trace, bool all) {
-  nlohmann::json frames = nlohmann::json::array();
-  for (const Frame& frame : look.shown(trace, all)) {
-    const Named& named = look.symbols().at(frame);
-    for (const Location& location : named.locations) {
-      nlohmann::json one = {{"pc", fmt::format("{:#x}", frame.pc)}, {"function", location.function}, {"inlined", location.inlined}};
-      one["module"] = named.module == nullptr ? "" : named.module->path;
-      one["offset"] = fmt::format("{:#x}", named.offset);
-      if (!location.file.empty()) {
-        one["file"] = location.file;
-        one["line"] = location.line;
-      }
-      frames.push_back(std::move(one));
-    }
-  }
-  return frames;
-}
-
 std::vector<std::string> frame_names(Look& look, const Trace& trace, bool all) {
   std::vector<std::string> names;
   for (const Frame& frame : look.shown(trace, all)) {
     const Named& named = look.symbols().at(frame);
     for (const Location& location : named.locations)
-      names.push_back(location.function.empty() ? place(named) : without_arguments(location.function));
+      names.push_back(location.function.empty() ? look.symbols().text(named) : without_arguments(location.function));
   }
   // What is missing below hangs on nothing, and must not look like a first function.
   if (trace.ending != Ending::complete) names.push_back(fmt::format("({})", name_of(trace.ending)));

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // `weft lint`: what is wrong, each with its rule, its figures, its threshold, and the stacks of those it is about.
+#include <chrono>
 #include <cstdio>
 #include <map>
 #include <set>
+#include <thread>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "command_help.h"
 #include "commands.h"
 #include "failure.h"
 #include "filter.h"
 #include "frame_text.h"
+#include "json_output.h"
 #include "lint_look.h"
 #include "options.h"
 #include "wait_object.h"
@@ -18,6 +21,7 @@
 namespace weft::inspect {
 namespace {
 
+constexpr std::chrono::seconds kInterval{1};  // between the looks at a live process
 constexpr size_t kShownMembers = 16;  // of a finding, in text; JSON has all
 
 std::string figure_text(const LintFigure& figure) {
@@ -39,20 +43,20 @@ std::string figures_text(const std::vector<LintFigure>& figures) {
   return words;
 }
 
-nlohmann::json figures_json(const std::vector<LintFigure>& figures) {
+Json figures_json(const std::vector<LintFigure>& figures) {
   static constexpr const char* kUnits[] = {"count", "nanoseconds", "bytes", "percent", "number"};
-  nlohmann::json all = nlohmann::json::array();
+  Json all = Json::array();
   for (const LintFigure& figure : figures) all.push_back({{"name", figure.name}, {"value", figure.value}, {"unit", kUnits[figure.unit]}});
   return all;
 }
 
 class Report {
  public:
-  Report(Look& look, const LintLooks& looks, const LintResult& result, const Options& options)
-      : look_(look), looks_(looks), result_(result), options_(options) {
+  Report(Look& look, const LintLook& found, const LintResult& result, const Options& options)
+      : look_(look), found_(found), result_(result), options_(options) {
     std::set<uint32_t> shown;
     for (const LintFinding& finding : result.findings)
-      for (uint32_t member : finding.members) shown.insert(looks.copy[member]);
+      for (uint32_t member : finding.members) shown.insert(found.copy[member]);
     if (!shown.empty()) look.unwind({shown.begin(), shown.end()});
   }
 
@@ -64,36 +68,36 @@ class Report {
   }
 
   void print_json() {
-    nlohmann::json findings = nlohmann::json::array(), rules = nlohmann::json::array();
+    Json document = begin_json(look_, "lint");
+    Json& findings = document["findings"] = Json::array();
     for (const LintFinding& finding : result_.findings) {
-      nlohmann::json members = nlohmann::json::array();
-      for (uint32_t member : finding.members) members.push_back(json_of(member));
-      findings.push_back({{"rule", finding.rule},
-                          {"text", finding.text},
-                          {"figures", figures_json(finding.figures)},
-                          {"thresholds", figures_json(finding.thresholds)},
-                          {"members", std::move(members)}});
+      Json one;
+      one["rule"] = finding.rule;
+      one["text"] = finding.text;
+      one["figures"] = figures_json(finding.figures);
+      one["thresholds"] = figures_json(finding.thresholds);
+      Json& members = one["members"] = Json::array();
+      for (uint32_t member : finding.members) members.push_back(json_of_member(member));
+      findings.push_back(std::move(one));
     }
-    for (const LintResult::Rule& rule : result_.rules)
-      rules.push_back({{"name", rule.name}, {"meaning", rule.meaning}, {"applied", rule.left_out.empty()}, {"leftOut", rule.left_out}});
-    const nlohmann::json document = {{"format", "weft-inspect"},
-                                     {"formatVersion", 1},
-                                     {"command", "lint"},
-                                     {"target", look_.target().name()},
-                                     {"coherent", look_.stacks().coherent},
-                                     {"coroutineCount", coroutines()},
-                                     {"findings", std::move(findings)},
-                                     {"rules", std::move(rules)}};
-    fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    Json& rules = document["rules"] = Json::array();
+    for (const LintResult::Rule& rule : result_.rules) {
+      Json one;
+      one["name"] = rule.name;
+      one["meaning"] = rule.meaning;
+      one["leftOut"] = rule.left_out.empty() ? Json(nullptr) : Json(rule.left_out);
+      rules.push_back(std::move(one));
+    }
+    inspect::print(document);
   }
 
  private:
   size_t coroutines() const {
     size_t count = 0;
-    for (const LintMember& member : looks_.input.members) count += member.id != 0;
+    for (const LintMember& member : found_.input.members) count += member.id != 0;
     return count;
   }
-  const StackCopy& copy_of(uint32_t member) const { return look_.stacks().copies[looks_.copy[member]]; }
+  const StackCopy& copy_of(uint32_t member) const { return look_.stacks().copies[found_.copy[member]]; }
 
   std::string site_of(uint32_t member) {
     const uint64_t site = copy_of(member).coroutine.creation_pc;
@@ -111,7 +115,7 @@ class Report {
     std::map<const Group*, size_t> shown;
     size_t printed = 0, left = 0;
     for (uint32_t member : finding.members) {
-      const Group* group = look_.group_of(looks_.copy[member]);
+      const Group* group = look_.group_of(found_.copy[member]);
       const bool in_circle = finding.rule == "deadlock";
       if ((!in_circle && group != nullptr && shown[group]++ > 0) || printed == kShownMembers) {
         left++;
@@ -130,12 +134,12 @@ class Report {
 
   void print(uint32_t member, const Group* group) {
     const StackCopy& copy = copy_of(member);
-    const LintMember& data = looks_.input.members[member];
+    const LintMember& data = found_.input.members[member];
     std::string line = copy.coroutine.id == 0 ? fmt::format("kernel thread {}", copy.thread) : fmt::format("coroutine {}", copy.coroutine.id);
     if (!copy.coroutine.name.empty()) line += fmt::format(" \"{}\"", copy.coroutine.name);
     if (copy.coroutine.id != 0) {
       line += fmt::format(", {}", name_of(copy.coroutine.state));
-      const std::string waits = text(waited_for(look_, looks_.copy[member]));
+      const std::string waits = text(waited_for(look_, found_.copy[member]));
       if (!waits.empty()) line += ": " + waits;
       if (data.waited != 0) line += fmt::format(", since {}", duration_text((int64_t)data.waited));
       const std::string site = site_of(member);
@@ -146,24 +150,28 @@ class Report {
     for (const std::string& frame : frame_lines(look_, group->trace, options_.all_frames)) fmt::print("      {}\n", frame);
   }
 
-  nlohmann::json json_of(uint32_t member) {
+  Json json_of_member(uint32_t member) {
     const StackCopy& copy = copy_of(member);
-    const LintMember& data = looks_.input.members[member];
-    nlohmann::json one = {{"id", copy.coroutine.id}, {"tid", data.tid}, {"name", copy.coroutine.name}};
+    const LintMember& data = found_.input.members[member];
+    Json one;
+    one["id"] = copy.coroutine.id;
+    one["tid"] = data.tid;
+    one["name"] = copy.coroutine.name;
     if (copy.coroutine.id != 0) {
       one["state"] = name_of(copy.coroutine.state);
-      one["waitsFor"] = text(waited_for(look_, looks_.copy[member]));
-      one["createdIn"] = site_of(member);
+      one["waitsFor"] = text(waited_for(look_, found_.copy[member]));
+      one["madeIn"] = site_of(member);
     }
     if (data.waited != 0) one["waited"] = data.waited;
-    if (data.holder) one["heldBy"] = looks_.input.members[*data.holder].id;
-    if (data.joins) one["joins"] = looks_.input.members[*data.joins].id;
-    if (const Group* group = look_.group_of(looks_.copy[member])) one["frames"] = frame_json(look_, group->trace, options_.all_frames);
+    if (data.holder) one["heldBy"] = found_.input.members[*data.holder].id;
+    if (data.joins) one["joins"] = found_.input.members[*data.joins].id;
+    const Group* group = look_.group_of(found_.copy[member]);
+    one["frames"] = group == nullptr ? Json::array() : json_of(look_, *group, options_.all_frames)["frames"];
     return one;
   }
 
   Look& look_;
-  const LintLooks& looks_;
+  const LintLook& found_;
   const LintResult& result_;
   const Options& options_;
 };
@@ -171,11 +179,19 @@ class Report {
 }  // namespace
 
 int lint(int count, char** words) {
-  const Options options = parse_options(count, words);
+  Options options;
+  const std::vector<Flag> flags = {{"--all-frames", nullptr, [&](const std::string&) { options.all_frames = true; }}};
+  if (!parse_options(count, words, kLintHelp, flags, &options)) return kFine;
+  if (!options.operands.empty()) throw Failure(kUsage, "weft lint takes one TARGET; '{}' is too much.", options.operands[0]);
   Look look(open_target(options.target, options.where), options);
-  const LintLooks looks = look_for_lint(look, options.stop);
-  const LintResult result = apply_rules(looks.input, {});
-  Report report(look, looks, result, options);
+  LintWatch watch(look, options.stop);
+  LintLook found = watch.next();
+  if (look.target().kind() == Target::Kind::process) {
+    std::this_thread::sleep_for(kInterval);
+    found = watch.next();
+  }
+  const LintResult result = apply_rules(found.input, {});
+  Report report(look, found, result, options);
   if (options.json) {
     report.print_json();
   } else {

@@ -4,12 +4,9 @@
 
 #include <dirent.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <set>
-#include <thread>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -17,17 +14,12 @@
 #include "wait_object.h"
 
 namespace weft::inspect {
-namespace {
 
-constexpr uint64_t kInterval = 1'000'000'000;  // nanoseconds between the looks
-constexpr char kRuntimeThread[] = "weft-";     // begins the names of the runtime's own threads
-
-// What the first look leaves behind.
-struct Earlier {
+// What a look leaves behind for the next one.
+struct LintWatch::Earlier {
   struct Slot {
-    uint32_t id, sequence;
+    uint32_t sequence;
     State state;
-    bool runs;
     int owner_tid;
     bool owner_lives;
     uint64_t site;
@@ -41,7 +33,12 @@ struct Earlier {
   std::set<int> tids, fds;
   bool fds_known = false;
   uint64_t clock = 0;
+  bool is_there = false;
 };
+
+namespace {
+
+constexpr char kRuntimeThread[] = "weft-";     // begins the names of the runtime's own threads
 
 bool open_descriptors(Target& target, std::set<int>* fds) {
   if (target.kind() != Target::Kind::process) return false;
@@ -55,33 +52,6 @@ bool open_descriptors(Target& target, std::set<int>* fds) {
 bool waits_for_lock(const Coroutine& coroutine) {
   return coroutine.state == State::parked && (coroutine.wait_kind == WaitKind::lock || coroutine.wait_kind == WaitKind::rwlock_read ||
                                               coroutine.wait_kind == WaitKind::rwlock_write);
-}
-
-std::set<int> thread_ids(Target& target) {
-  std::set<int> tids;
-  for (const Thread& thread : target.threads()) tids.insert(thread.tid);
-  return tids;
-}
-
-Earlier first_look(Look& look, Stop stop) {
-  Earlier earlier;
-  look.take({.stop = stop, .stacks = true, .threads = true});
-  earlier.tids = thread_ids(look.target());
-  earlier.fds_known = open_descriptors(look.target(), &earlier.fds);
-  earlier.clock = look.clock();
-  for (uint32_t i = 0; i < look.stacks().copies.size(); i++) {
-    const StackCopy& copy = look.stacks().copies[i];
-    const Coroutine& c = copy.coroutine;
-    if (c.id == 0) {
-      if (copy.in_system_call) earlier.threads[copy.thread] = {copy.registers.pc(), copy.registers.sp()};
-      continue;
-    }
-    const WaitedFor waited = waits_for_lock(c) ? waited_for(look, i) : WaitedFor{};
-    const bool lives = waited.owner.has_value() || earlier.tids.count(waited.owner_tid) != 0;
-    earlier.slots[c.id] = {c.id, c.sequence, c.state, c.runs(), waited.owner_tid, lives, c.creation_pc};
-  }
-  for (const Worker& worker : look.runtime().workers()) earlier.workers[worker.index] = worker;
-  return earlier;
 }
 
 // The function that the program has called: the outermost of the frames that are the runtime's or the C library's. Empty: none, or not all
@@ -121,17 +91,10 @@ constexpr Call kCalls[] = {{"pthread_join", WaitKind::none, true},         {"thr
                            {"pthread_rwlock_rdlock", WaitKind::none, false}, {"pthread_rwlock_wrlock", WaitKind::none, false},
                            {"pthread_barrier_wait", WaitKind::none, false}, {"pthread_once", WaitKind::none, false}};
 
-void describe_thread(Look& look, uint32_t index, bool live, const Earlier& earlier, LintMember* member) {
+void describe_thread(Look& look, uint32_t index, LintMember* member) {
   const StackCopy& copy = look.stacks().copies[index];
   member->tid = copy.thread;
   member->state = State::blocked;
-  if (live) {
-    const auto before = earlier.threads.find(copy.thread);
-    member->still = copy.in_system_call && before != earlier.threads.end() && before->second.pc == copy.registers.pc() &&
-                    before->second.sp == copy.registers.sp();
-  } else {
-    member->still = true;
-  }
   const Group* group = look.group_of(index);
   const Frame* frame = group == nullptr ? nullptr : called_by_program(look, group->trace);
   if (frame == nullptr) return;
@@ -145,7 +108,7 @@ void describe_thread(Look& look, uint32_t index, bool live, const Earlier& earli
   }
 }
 
-void describe_coroutine(Look& look, uint32_t index, bool live, const Earlier& earlier, LintMember* member) {
+void describe_coroutine(Look& look, uint32_t index, LintMember* member) {
   const StackCopy& copy = look.stacks().copies[index];
   const Coroutine& c = copy.coroutine;
   member->id = c.id;
@@ -163,31 +126,47 @@ void describe_coroutine(Look& look, uint32_t index, bool live, const Earlier& ea
   member->detached = c.detached;
   member->joining = c.state == State::parked && c.wait_kind == WaitKind::join;
   member->worker = c.worker_index;
-  const auto before = earlier.slots.find(c.id);
-  const bool same = before != earlier.slots.end() && before->second.sequence == c.sequence && before->second.state == c.state;
-  member->still = !c.runs() && (live ? same : true);
-  member->running = live && same && c.runs() && c.state == State::running;
 }
 
 }  // namespace
 
-LintLooks look_for_lint(Look& look, Stop stop) {
-  const bool live = look.target().kind() == Target::Kind::process;
-  LintLooks looks;
-  LintInput& input = looks.input;
-  Earlier earlier;
-  if (live) {
-    earlier = first_look(look, stop);
-    std::this_thread::sleep_for(std::chrono::nanoseconds(kInterval));
+LintWatch::LintWatch(Look& look, Stop stop) : look_(look), stop_(stop), earlier_(std::make_unique<Earlier>()) {}
+LintWatch::~LintWatch() = default;
+
+void LintWatch::remember() {
+  Earlier now;
+  now.is_there = true;
+  for (const Thread& thread : look_.target().threads()) now.tids.insert(thread.tid);
+  now.fds_known = open_descriptors(look_.target(), &now.fds);
+  now.clock = look_.clock();
+  for (uint32_t i = 0; i < look_.stacks().copies.size(); i++) {
+    const StackCopy& copy = look_.stacks().copies[i];
+    const Coroutine& c = copy.coroutine;
+    if (c.id == 0) {
+      if (copy.in_system_call) now.threads[copy.thread] = {copy.registers.pc(), copy.registers.sp()};
+      continue;
+    }
+    const WaitedFor waited = waits_for_lock(c) ? waited_for(look_, i) : WaitedFor{};
+    const bool lives = waited.owner.has_value() || now.tids.count(waited.owner_tid) != 0;
+    now.slots[c.id] = {c.sequence, c.state, waited.owner_tid, lives, c.creation_pc};
   }
-  look.take({.stop = stop, .stacks = true, .threads = true});
-  const std::vector<StackCopy>& copies = look.stacks().copies;
-  if (live) input.interval = look.clock() - earlier.clock;
+  for (const Worker& worker : look_.runtime().workers()) now.workers[worker.index] = worker;
+  *earlier_ = std::move(now);
+}
+
+LintLook LintWatch::next() {
+  const bool live = look_.target().kind() == Target::Kind::process;
+  const Earlier& earlier = *earlier_;
+  LintLook result;
+  LintInput& input = result.input;
+  look_.take({.stop = stop_, .stacks = true, .threads = true});
+  const std::vector<StackCopy>& copies = look_.stacks().copies;
+  if (earlier.is_there) input.interval = look_.clock() - earlier.clock;
 
   std::set<int> fds;
-  input.fds_known = open_descriptors(look.target(), &fds) && earlier.fds_known;
-  const std::vector<Thread> threads = look.target().threads();
-  input.threads_known = look.target().kind() != Target::Kind::snapshot && !threads.empty();
+  input.fds_known = open_descriptors(look_.target(), &fds) && earlier.fds_known;
+  const std::vector<Thread> threads = look_.target().threads();
+  input.threads_known = look_.target().kind() != Target::Kind::snapshot && !threads.empty();
   std::unordered_map<int, std::string> thread_name;
   for (const Thread& thread : threads) {
     thread_name[thread.tid] = thread.name;
@@ -197,35 +176,41 @@ LintLooks look_for_lint(Look& look, Stop stop) {
   std::vector<uint32_t> guests;
   for (uint32_t i = 0; i < copies.size(); i++)
     if (copies[i].coroutine.id == 0) guests.push_back(i);
-  if (!guests.empty()) look.unwind(guests);
+  if (!guests.empty()) look_.unwind(guests);
 
   std::unordered_map<uint32_t, uint32_t> by_id;
   std::unordered_map<int, uint32_t> by_tid;
   for (uint32_t i = 0; i < copies.size(); i++) {
-    const bool is_thread = copies[i].coroutine.id == 0;
-    if (is_thread) {
-      const Group* group = look.group_of(i);
-      const std::string& name = thread_name[copies[i].thread];
-      if (name.starts_with(kRuntimeThread) || (name.empty() && group != nullptr && is_runtime_thread(look, group->trace))) continue;
-    }
+    const StackCopy& copy = copies[i];
+    const Coroutine& c = copy.coroutine;
     LintMember member;
-    if (is_thread) {
-      describe_thread(look, i, live, earlier, &member);
+    if (c.id == 0) {
+      const Group* group = look_.group_of(i);
+      const std::string& name = thread_name[copy.thread];
+      if (name.starts_with(kRuntimeThread) || (name.empty() && group != nullptr && is_runtime_thread(look_, group->trace))) continue;
+      describe_thread(look_, i, &member);
+      const auto before = earlier.threads.find(copy.thread);
+      member.still = !live || (copy.in_system_call && before != earlier.threads.end() && before->second.pc == copy.registers.pc() &&
+                               before->second.sp == copy.registers.sp());
     } else {
-      describe_coroutine(look, i, live, earlier, &member);
+      describe_coroutine(look_, i, &member);
+      const auto before = earlier.slots.find(c.id);
+      const bool same = before != earlier.slots.end() && before->second.sequence == c.sequence && before->second.state == c.state;
+      member.still = !c.runs() && (!live || same);
+      member.running = live && same && c.runs() && c.state == State::running;
       by_id[member.id] = (uint32_t)input.members.size();
     }
     by_tid[member.tid] = (uint32_t)input.members.size();
     input.members.push_back(std::move(member));
-    looks.copy.push_back(i);
+    result.copy.push_back(i);
   }
 
   for (uint32_t i = 0; i < input.members.size(); i++) {
     LintMember& member = input.members[i];
     if (member.id == 0 || !member.still || member.state != State::parked) continue;
-    const Coroutine& c = copies[looks.copy[i]].coroutine;
+    const Coroutine& c = copies[result.copy[i]].coroutine;
     if (waits_for_lock(c) || c.wait_kind == WaitKind::join) {
-      const WaitedFor waited = waited_for(look, looks.copy[i]);
+      const WaitedFor waited = waited_for(look_, result.copy[i]);
       if (waited.target && by_id.count(*waited.target) != 0) member.joins = by_id[*waited.target];
       if (waited.owner_tid != 0 && by_tid.count(waited.owner_tid) != 0) {
         member.holder = by_tid[waited.owner_tid];
@@ -242,19 +227,20 @@ LintLooks look_for_lint(Look& look, Stop stop) {
       if (fd >= 0 && earlier.fds.count(fd) == 0 && fds.count(fd) == 0) member.closed_fds.push_back(fd);
   }
 
-  for (const Worker& worker : look.runtime().workers()) {
+  for (const Worker& worker : look_.runtime().workers()) {
     const auto before = earlier.workers.find(worker.index);
     if (before == earlier.workers.end()) continue;
     const bool busy = !worker.sleeping && worker.length > 0 && !before->second.sleeping && before->second.length > 0;
     input.workers.push_back({worker.index, worker.switches - before->second.switches, busy});
   }
-  if (live) {
+  if (earlier.is_there) {
     for (const LintMember& member : input.members)
       if (member.id != 0 && earlier.slots.count(member.id) == 0) input.made_between.push_back(member.site);
     for (const auto& [id, slot] : earlier.slots)
       if (by_id.count(id) == 0) input.ended_between.push_back(slot.site);
   }
-  return looks;
+  if (live) remember();
+  return result;
 }
 
 }  // namespace weft::inspect
