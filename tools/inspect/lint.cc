@@ -184,11 +184,14 @@ int lint(int count, char** words) {
   if (!parse_options(count, words, kLintHelp, flags, &options)) return kFine;
   if (!options.operands.empty()) throw Failure(kUsage, "weft lint takes one TARGET; '{}' is too much.", options.operands[0]);
   Look look(open_target(options.target, options.where), options);
-  LintWatch watch(look, options.stop);
-  LintLook found = watch.next();
+  LintWatch watch(look);
+  LintLook found = watch.next(options.stop);
   if (look.target().kind() == Target::Kind::process) {
+    watch.remember();
     std::this_thread::sleep_for(kInterval);
-    found = watch.next();
+    found = watch.next(options.stop);
+    // What a kernel thread is in cannot be seen without stopping it. Where no coroutine runs it harms nobody.
+    if (all_coroutines_wait(found.input) && options.stop == Stop::running) found = watch.next(Stop::all);
   }
   const LintResult result = apply_rules(found.input, {});
   Report report(look, found, result, options);

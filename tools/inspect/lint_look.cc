@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "called_function.h"
 #include "wait_object.h"
 
 namespace weft::inspect {
@@ -54,20 +55,16 @@ bool waits_for_lock(const Coroutine& coroutine) {
                                               coroutine.wait_kind == WaitKind::rwlock_write);
 }
 
-// The function that the program has called: the outermost of the frames that are the runtime's or the C library's. Empty: none, or not all
-// of the stack is there.
-const Frame* called_by_program(const Look& look, const Trace& trace) {
+// Where the program's call returns to: the frame behind those that are the runtime's or the C library's. Null: there is none, or not all of
+// the stack is there.
+const Frame* calling_frame(Look& look, const Trace& trace) {
   if (trace.ending != Ending::complete) return nullptr;
-  const Module& own = look.runtime().module();
-  const Frame* found = nullptr;
   for (const Frame& frame : trace.frames) {
-    if (!own.contains(frame.pc)) {
-      const Module* module = const_cast<Look&>(look).target().module_at(frame.pc);
-      if (module == nullptr || !module->name().starts_with("libc.so")) break;
-    }
-    found = &frame;
+    const Module* module = look.target().module_at(frame.pc);
+    if (module == nullptr) return nullptr;
+    if (!look.runtime().is_own(frame.pc) && !module->name().starts_with("libc.so")) return frame.exact ? nullptr : &frame;
   }
-  return found;
+  return nullptr;
 }
 
 // Its first function is the runtime's: names of threads are not in a core.
@@ -96,9 +93,9 @@ void describe_thread(Look& look, uint32_t index, LintMember* member) {
   member->tid = copy.thread;
   member->state = State::blocked;
   const Group* group = look.group_of(index);
-  const Frame* frame = group == nullptr ? nullptr : called_by_program(look, group->trace);
+  const Frame* frame = group == nullptr ? nullptr : calling_frame(look, group->trace);
   if (frame == nullptr) return;
-  const std::string name = look.symbols().short_text(look.symbols().at(*frame));
+  const std::string name = called_function(look, frame->pc);
   const bool in_runtime = look.runtime().is_own(group->trace.frames.front().pc);
   for (const Call& call : kCalls) {
     if (name.substr(0, name.find('@')) != call.name) continue;
@@ -130,7 +127,7 @@ void describe_coroutine(Look& look, uint32_t index, LintMember* member) {
 
 }  // namespace
 
-LintWatch::LintWatch(Look& look, Stop stop) : look_(look), stop_(stop), earlier_(std::make_unique<Earlier>()) {}
+LintWatch::LintWatch(Look& look) : look_(look), earlier_(std::make_unique<Earlier>()) {}
 LintWatch::~LintWatch() = default;
 
 void LintWatch::remember() {
@@ -154,12 +151,12 @@ void LintWatch::remember() {
   *earlier_ = std::move(now);
 }
 
-LintLook LintWatch::next() {
+LintLook LintWatch::next(Stop stop) {
   const bool live = look_.target().kind() == Target::Kind::process;
   const Earlier& earlier = *earlier_;
   LintLook result;
   LintInput& input = result.input;
-  look_.take({.stop = stop_, .stacks = true, .threads = true});
+  look_.take({.stop = stop, .stacks = true, .threads = true});
   const std::vector<StackCopy>& copies = look_.stacks().copies;
   if (earlier.is_there) input.interval = look_.clock() - earlier.clock;
 
@@ -190,8 +187,8 @@ LintLook LintWatch::next() {
       if (name.starts_with(kRuntimeThread) || (name.empty() && group != nullptr && is_runtime_thread(look_, group->trace))) continue;
       describe_thread(look_, i, &member);
       const auto before = earlier.threads.find(copy.thread);
-      member.still = !live || (copy.in_system_call && before != earlier.threads.end() && before->second.pc == copy.registers.pc() &&
-                               before->second.sp == copy.registers.sp());
+      const bool same = before != earlier.threads.end() && before->second.pc == copy.registers.pc() && before->second.sp == copy.registers.sp();
+      member.still = !live || same;
     } else {
       describe_coroutine(look_, i, &member);
       const auto before = earlier.slots.find(c.id);
@@ -239,7 +236,6 @@ LintLook LintWatch::next() {
     for (const auto& [id, slot] : earlier.slots)
       if (by_id.count(id) == 0) input.ended_between.push_back(slot.site);
   }
-  if (live) remember();
   return result;
 }
 

@@ -17,19 +17,18 @@ struct LintLook {
 
 class LintWatch {
  public:
-  LintWatch(Look& look, Stop stop);
+  explicit LintWatch(Look& look);
   ~LintWatch();
 
-  // Takes a look, and leaves it in the Look with the kernel threads' stacks unwound. Of a live process the first one finds nothing: there
-  // is none to compare it with. A core or a snapshot is one instant and stands for itself.
-  LintLook next();
+  // Takes a look, compared with the one remembered, and leaves it in the Look with the kernel threads' stacks unwound. Of a live process
+  // it finds little where none is remembered. A core or a snapshot is one instant and stands for itself.
+  LintLook next(Stop stop);
+  // The last look is the one to compare with from now on.
+  void remember();
 
  private:
   struct Earlier;
-  void remember();
-
   Look& look_;
-  Stop stop_;
   std::unique_ptr<Earlier> earlier_;
 };
 

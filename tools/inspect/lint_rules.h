@@ -101,6 +101,9 @@ struct LintResult {
   std::vector<Rule> rules;
 };
 
+// Every coroutine waits for another one: whether anybody is left to go on is for the kernel threads to tell.
+bool all_coroutines_wait(const LintInput& input);
+
 LintResult apply_rules(const LintInput& input, const LintThresholds& thresholds);
 
 }  // namespace weft::inspect
