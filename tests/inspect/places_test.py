@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets that cannot be read, are no targets or are in an odd state: the words and the exit status of each."""
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+from inspector import BUILD, INSPECT, PROGRAMS, Case, Woven, answer, settled, weft
+
+NOBODY = 65534
+
+
+def as_nobody(words, cwd="/"):
+    return subprocess.run(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] + words, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False, cwd=cwd)
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
+class Places(Case):
+    def assert_fails(self, result, status, pattern):
+        self.assertEqual(result.returncode, status, result.stderr + result.stdout)
+        self.assertRegex(result.stderr, pattern)
+
+    def need_root(self):
+        if os.getuid() != 0 or shutil.which("setpriv") is None:
+            self.skipTest("becoming another user takes root and setpriv")
+
+    def own_copy(self):
+        """The inspector where everybody may execute it."""
+        return shutil.copy(INSPECT, self.path("weft-inspect"))
+
+    def test_usage(self):
+        self.assert_fails(weft("ps"), 2, "^weft: weft ps needs a TARGET")
+        self.assert_fails(weft("ps", 1, "--wrong"), 2, "^weft: weft ps has no --wrong")
+        self.assert_fails(weft("ps", 1, "--where", "colour=1"), 2, "^weft: --where: there is no 'colour'")
+        self.assert_fails(weft("bt", 1, "--stop=some"), 2, "^weft: --stop takes")
+        for command in ("ps", "bt", "snap", "stat"):
+            result = weft(command, "--help")
+            self.assertEqual(result.returncode, 0)
+            self.assertIn(f"Usage: weft {command}", result.stdout)
+
+    def test_no_such_target(self):
+        child = subprocess.Popen(["true"])
+        child.wait()
+        self.assert_fails(weft("ps", child.pid), 3, f"^weft: there is no process {child.pid}.")
+        self.assert_fails(weft("ps", "/nowhere/core"), 3, "^weft: cannot open /nowhere/core: No such file")
+        self.assert_fails(weft("ps", __file__), 3, "is neither a core file nor a snapshot")
+
+    def test_not_under_weft(self):
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdin.write(b"x")
+            process.stdin.flush()
+            process.stdout.read(1)  # it is cat by now, not what became it
+            self.assert_fails(weft("ps", process.pid), 5,
+                              fr"^weft: process {process.pid} is not running under weft \(no WEFT note in \d+ modules\)\.")
+
+    def test_other_user(self):
+        self.need_root()
+        with Woven("inspect_depths", 4) as woven:
+            self.assert_fails(as_nobody([self.own_copy(), "ps", str(woven.pid)]), 4,
+                              f"^weft: cannot read process {woven.pid}: Operation not permitted. It belongs to user 0, you are {NOBODY}. "
+                              "Try sudo, or docker run --cap-add=SYS_PTRACE.")
+
+    def test_undumpable(self):
+        self.need_root()
+        for name in ("weft", "libweft.so"):
+            shutil.copy(os.path.join(BUILD, name), self.path(name))
+        for name in ("inspect_depths", "libinspect_deep.so"):
+            shutil.copy(os.path.join(PROGRAMS, name), self.path(name))
+
+        def leave():
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+
+        with Woven(self.path("inspect_depths"), 4, "undumpable", preload=self.path("libweft.so"), preexec_fn=leave,
+                   environment={"LD_LIBRARY_PATH": self.directory}) as woven:
+            self.assert_fails(as_nobody([self.own_copy(), "ps", str(woven.pid)]), 4, "It is not dumpable")
+
+    def test_other_version(self):
+        with open(os.path.join(BUILD, "libweft.so"), "rb") as file:
+            library = bytearray(file.read())
+        at = library.index(b"weftinsp")
+        library[at + 8] = 2
+        with open(self.path("libweft.so"), "wb") as file:
+            file.write(library)
+        with Woven("inspect_depths", 4, preload=self.path("libweft.so")) as woven:
+            self.assert_fails(weft("ps", woven.pid), 6,
+                              rf"^weft: target speaks descriptor 2\.\d+, this tool knows 1\.x; use the tool shipped with "
+                              f"{self.path('libweft.so')}.")
+
+    def test_stopped_stays_stopped(self):
+        with Woven("inspect_depths", 20) as woven:
+            settled(woven.pid, 20)
+            os.kill(woven.pid, signal.SIGSTOP)
+            os.waitpid(woven.pid, os.WUNTRACED)
+            for stop in ("running", "all", "none"):
+                self.assert_all_right(answer("bt", woven.pid, f"--stop={stop}", "--threads" if stop != "all" else "--each"), 20)
+                self.assertEqual(state_of(woven.pid), "T")
+
+    def test_stop_all_is_one_instant(self):
+        with Woven("inspect_depths", 20) as woven:
+            settled(woven.pid, 20)
+            bt = answer("bt", woven.pid, "--stop=all")
+            self.assertTrue(bt["coherent"])
+            self.assert_all_right(bt, 20)
+            self.assertFalse(answer("bt", woven.pid)["coherent"])
+            self.assertNotIn(state_of(woven.pid), "tT")
+
+    def test_deleted_executable(self):
+        for name in ("inspect_depths", "libinspect_deep.so"):
+            shutil.copy(os.path.join(PROGRAMS, name), self.path(name))
+        with Woven(self.path("inspect_depths"), 20, environment={"LD_LIBRARY_PATH": self.directory}) as woven:
+            settled(woven.pid, 20)
+            os.unlink(self.path("inspect_depths"))
+            self.assert_all_right(answer("bt", woven.pid), 20)
+            # Another build in its place is not taken for it.
+            shutil.copy("/bin/true", self.path("inspect_depths"))
+            self.assert_all_right(answer("bt", woven.pid), 20)
+
+    def test_traced_already(self):
+        strace = shutil.which("strace")
+        if strace is None:
+            self.skipTest("strace is not installed")
+        with Woven("inspect_depths", 20) as woven:
+            settled(woven.pid, 20)
+            with subprocess.Popen([strace, "-f", "-qq", "-e", "trace=none", "-p", str(woven.pid)], stderr=subprocess.DEVNULL) as tracer:
+                for _ in range(100000):
+                    with open(f"/proc/{woven.pid}/status", encoding="utf-8") as file:
+                        if f"TracerPid:\t{tracer.pid}\n" in file.read():
+                            break
+                self.assert_all_right(answer("bt", woven.pid), 20)
+                tracer.terminate()
+
+    def test_another_pid_namespace(self):
+        if os.getuid() != 0 or subprocess.run(["unshare", "-p", "-f", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("a pid namespace cannot be made here")
+        launcher = self.path("launch")
+        with open(launcher, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nexec unshare -p -m -f --kill-child --mount-proc {BUILD}/weft run --workers 2 -- '
+                       f'{PROGRAMS}/inspect_depths "$@"\n')
+        os.chmod(launcher, 0o755)
+        with subprocess.Popen([launcher, "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as outer:
+            self.assertEqual(outer.stdout.readline(), b"ready\n")
+            with open(f"/proc/{outer.pid}/task/{outer.pid}/children", encoding="utf-8") as file:
+                inner = int(file.read().split()[0])
+            settled(inner, 20)
+            self.assert_all_right(answer("bt", inner, "--threads"), 20)
+            outer.kill()
+
+
+unittest.main()
