@@ -72,4 +72,61 @@ chrome://tracing. The program goes on meanwhile.
   -d TIME             for so long, 2s by default; Ctrl-C ends it earlier
 )";
 
+const char kFlameHelp[] =
+    R"(Usage: weft flame TARGET -o FILE [OPTION...]
+
+Draws where the coroutines of a program under weft wait or run.
+
+  -o FILE             where to; without it or with -: the standard output
+  --format FORMAT     svg (the default), for any browser: hover, click, search;
+                      folded, for flamegraph.pl; speedscope, for its page
+  --weight WEIGHT     how wide a stack is: count (coroutines; the default),
+                      since (how long they have waited), run (how long they
+                      ran)
+  --where EXPRESSION  as in weft ps
+  --all-frames        weft's own frames too
+  --threads           kernel threads that run no coroutine too
+)";
+
+const char kLintHelp[] =
+    R"(Usage: weft lint TARGET [OPTION...]
+
+Says what is wrong in a program under weft: deadlocks with their circle, locks
+whose holder has ended, lost signals, starvation, coroutines that never yield,
+stalled workers, full stacks, leaks of coroutines, closed descriptors that are
+waited for. Each with its rule, its figures, its threshold, and the stacks. A
+live process is looked at twice, a second apart, and not stopped.
+
+  --all-frames        weft's own frames too
+
+Exit status 1: something was found.
+)";
+
+const char kTopHelp[] =
+    R"(Usage: weft top TARGET [OPTION...]
+
+Shows a program under weft while it runs: switches a second, how busy each
+worker is, its queue, what coroutines wait for, and warnings.
+
+  --once              print it once, for scripts; with --json as JSON
+  --interval TIME     between two looks: 500ms, 1s (the default)
+  --sort COLUMN       as in weft ps
+  --where EXPRESSION  as in weft ps
+
+Keys: up, down, page up, page down move; Enter opens the stack; s asks for a
+column to sort by, f for a filter, w shows warnings, q or Escape goes back, q
+quits.
+)";
+
+const char kDiffHelp[] =
+    R"(Usage: weft diff OLDER NEWER [OPTION...]
+
+Compares two looks at one program, each a snapshot that weft snap wrote, a core
+file or the process: coroutines that have not moved, places where more stand
+than before, and places that are gone.
+
+  -n NUMBER           at most so many places of each kind (default 20)
+  --all-frames        weft's own frames too
+)";
+
 }  // namespace weft::inspect

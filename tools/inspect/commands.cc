@@ -10,9 +10,13 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"bt", bt, kBtHelp},
+    {"diff", diff, kDiffHelp},
+    {"flame", flame, kFlameHelp},
+    {"lint", lint, kLintHelp},
     {"ps", ps, kPsHelp},
     {"snap", snap, kSnapHelp},
     {"stat", stat, kStatHelp},
+    {"top", top, kTopHelp},
     {"trace", trace, kTraceHelp},
 };
 

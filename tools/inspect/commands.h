@@ -10,6 +10,10 @@ int ps(int count, char** words);
 int bt(int count, char** words);
 int snap(int count, char** words);
 int stat(int count, char** words);
+int flame(int count, char** words);
+int lint(int count, char** words);
+int top(int count, char** words);
+int diff(int count, char** words);
 int trace(int count, char** words);
 
 struct Command {

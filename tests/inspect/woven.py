@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the inspector's tests share: a woven program that says "ready" and waits until its input ends, and a core file of it.
+
+Environment: WEFT_LIBRARY, WEFT_INSPECT, WEFT_PROGRAMS (a directory), WEFT_SOURCE.
+"""
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+LIBRARY = os.environ["WEFT_LIBRARY"]
+PROGRAMS = os.environ["WEFT_PROGRAMS"]
+SOURCE = os.environ["WEFT_SOURCE"]
+INSPECT = os.environ.get("WEFT_INSPECT", "")
+# A bound for a machine that is busy with something else; nothing is measured by it.
+PATIENCE = 60
+
+
+class WovenTest(unittest.TestCase):
+    """Starts programs and ends them with the test; has a directory of its own."""
+
+    def setUp(self):
+        self.work = tempfile.mkdtemp(prefix="weft-inspect-")
+        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+
+    def start(self, name, *arguments, library=LIBRARY, **settings):
+        """A program of PROGRAMS, woven, which has said that it is ready. It ends when its input does."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("WEFT_", "LD_"))}
+        environment |= {"LD_PRELOAD": library, "WEFT_WORKERS": "2"} | settings
+        path = name if "/" in name else os.path.join(PROGRAMS, name)
+        process = subprocess.Popen([path, *arguments], env=environment, cwd=self.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(self.end, process)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    @staticmethod
+    def end(process):
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def gcore_of(self, process):
+        """A core file by gdb's gcore, which lets the process go on."""
+        if shutil.which("gcore") is None:
+            self.skipTest("there is no gcore here")
+        name = os.path.join(self.work, "gcore")
+        done = subprocess.run(["gcore", "-o", name, str(process.pid)], capture_output=True, text=True, timeout=PATIENCE * 2)
+        path = f"{name}.{process.pid}"
+        self.assertTrue(os.path.exists(path), done.stdout + done.stderr)
+        # A guard that madvise() made lies inside a mapping; gdb before 17 gives the rest of the mapping up at it.
+        if any(int(at, 16) < 1 << 47 for at in re.findall(r"Memory read failed for corefile section, .* at (0x[0-9a-f]+)", done.stderr)):
+            self.skipTest("this gcore leaves out stacks that have guards without a mapping of their own")
+        return path
+
+    def kernel_core_of(self, process):
+        """The kernel's core file; it is the end of the process."""
+        with open("/proc/sys/kernel/core_pattern", encoding="utf-8") as file:
+            pattern = file.read().strip()
+        if not pattern.startswith("core"):
+            self.skipTest(f"core files go elsewhere here: {pattern}")
+        resource.prlimit(process.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        process.send_signal(signal.SIGABRT)
+        process.wait(PATIENCE)
+        found = [name for name in os.listdir(self.work) if name.startswith("core")]
+        self.assertEqual(len(found), 1)
+        return os.path.join(self.work, found[0])
+
+    def inspect(self, *arguments, status=0, library=LIBRARY):
+        """Output of weft-inspect, which has to end with this status."""
+        done = subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE * 2)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout
+
+    def inspect_json(self, *arguments, status=0):
+        return json.loads(self.inspect(*arguments, "--json", status=status))
+
+    def until(self, look):
+        """What `look` returns as soon as that is true of anything: for what the program does just after it has said ready."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            found = look()
+            if found:
+                return found
+            if time.monotonic() > end:
+                self.fail(f"{look.__name__} came to nothing")
+
+
+def main():
+    unittest.main(verbosity=2 if "-v" in sys.argv else 1)
