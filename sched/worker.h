@@ -76,12 +76,13 @@ struct alignas(64) Worker {
   std::atomic<Coroutine*> returned{nullptr};           // back from the kernel; see make_ready_again(); newest first
   std::atomic<uint32_t> sleeping{0};                   // blocked in its poller: an eventfd write wakes it
   std::atomic<uint32_t> spinning{0};                   // awake, and looks into its inbox
-  std::atomic<uint64_t> begun_here{0};  // time stamp: somebody who is no coroutine has made one and put it here; 0: nobody
-  std::atomic<uint32_t> thief{0};                      // index + 1 of a worker that wants work
-  std::atomic<uint32_t> kick_owed{0};                  // by the monitor, for one who does not have the eventfd
-  std::atomic<uint32_t> preempt{0};  // the running coroutine has had its time, or another goes before it
-  std::atomic<uint32_t> shares{0};   // monitor writes: who is made ready here goes to a sleeping worker
-  Carrier* carrier = nullptr;        // guarded by handoff_lock
+  std::atomic<uint64_t> begun_here{
+      0};                          // time stamp: somebody who is no coroutine has made one and put it here; 0: nobody
+  std::atomic<uint32_t> thief{0};  // index + 1 of a worker that wants work
+  std::atomic<uint32_t> kick_owed{0};  // by the monitor, for one who does not have the eventfd
+  std::atomic<uint32_t> preempt{0};    // the running coroutine has had its time, or another goes before it
+  std::atomic<uint32_t> shares{0};     // monitor writes: who is made ready here goes to a sleeping worker
+  Carrier* carrier = nullptr;          // guarded by handoff_lock
   TimerHeap timers;
 
   // monitor only
