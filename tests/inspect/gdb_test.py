@@ -10,7 +10,7 @@ import unittest
 import woven
 
 SCRIPT = os.path.join(woven.SOURCE, "tools", "gdb", "weft.py")
-PROGRAM = os.path.join(woven.PROGRAMS, "stacks")
+PROGRAM = woven.program("stacks")
 # Frames of stacks.c: a thread of depth 2 waits for input below two calls of deeper() and the first.
 DEPTH_2 = ["waits_for_input", "deeper", "deeper", "deeper", "begins"]
 

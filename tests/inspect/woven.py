@@ -18,9 +18,13 @@ import unittest
 LIBRARY = os.environ["WEFT_LIBRARY"]
 PROGRAMS = os.environ["WEFT_PROGRAMS"]
 SOURCE = os.environ["WEFT_SOURCE"]
-INSPECT = os.environ.get("WEFT_INSPECT", "")
+INSPECT = os.environ["WEFT_INSPECT"]
 # A bound for a machine that is busy with something else; nothing is measured by it.
 PATIENCE = 60
+
+
+def program(name):
+    return os.path.join(PROGRAMS, "inspect_" + name)
 
 
 class WovenTest(unittest.TestCase):
@@ -34,8 +38,7 @@ class WovenTest(unittest.TestCase):
         """A program of PROGRAMS, woven, which has said that it is ready. It ends when its input does."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("WEFT_", "LD_"))}
         environment |= {"LD_PRELOAD": library, "WEFT_WORKERS": "2"} | settings
-        path = name if "/" in name else os.path.join(PROGRAMS, name)
-        process = subprocess.Popen([path, *arguments], env=environment, cwd=self.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen([program(name), *arguments], env=environment, cwd=self.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(self.end, process)
         self.assertEqual(process.stdout.readline(), b"ready\n")
         return process
@@ -74,9 +77,13 @@ class WovenTest(unittest.TestCase):
         self.assertEqual(len(found), 1)
         return os.path.join(self.work, found[0])
 
-    def inspect(self, *arguments, status=0, library=LIBRARY):
+    @staticmethod
+    def run_inspect(*arguments):
+        return subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE * 2)
+
+    def inspect(self, *arguments, status=0):
         """Output of weft-inspect, which has to end with this status."""
-        done = subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE * 2)
+        done = self.run_inspect(*arguments)
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return done.stdout
 
