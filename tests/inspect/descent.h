@@ -51,15 +51,15 @@ struct Descent {
   template <int N>                                                                    \
   struct x##_template {                                                               \
     [[gnu::noinline]] static void descend(Descent* d) {                               \
-      volatile char space[16 + 48 * N];                                               \
-      space[0] = 0;                                                                   \
+      char space[16 + 48 * N];                                                        \
+      asm volatile("" : : "r"(space) : "memory");                                     \
       x##_descend(d);                                                                 \
       KEEP_FRAME;                                                                     \
     }                                                                                 \
   };                                                                                  \
   [[gnu::noinline]] static void x##_through_alloca(Descent* d) {                      \
-    volatile char* space = (volatile char*)alloca(32 + (size_t)d->level * 40);        \
-    space[0] = 0;                                                                     \
+    void* space = alloca(32 + (size_t)d->level * 40);                                 \
+    asm volatile("" : : "r"(space) : "memory");                                       \
     x##_descend(d);                                                                   \
     KEEP_FRAME;                                                                       \
   }                                                                                   \

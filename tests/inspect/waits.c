@@ -25,6 +25,7 @@ static void* hold(void* argument) {
   pthread_rwlock_wrlock(&rwlock);
   sem_post(&taken);
   for (;;) sleep(100000);
+  return 0;
 }
 static void* read_socket(void* argument) {
   char byte;
@@ -59,6 +60,7 @@ static void* wait_semaphore(void* argument) {
 static void* wait_condition(void* argument) {
   pthread_mutex_lock(&condition_mutex);
   for (;;) pthread_cond_wait(&condition, &condition_mutex);
+  return 0;
 }
 static void* wait_child(void* argument) {
   waitpid(*(pid_t*)argument, 0, 0);

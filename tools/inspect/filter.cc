@@ -154,11 +154,21 @@ class Parser {
   unsigned depth_ = 0;
 };
 
+// Of what has lines, one of them: '^' and '$' are a line's.
+bool found_in(const std::string& text, const std::regex& pattern) {
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    if (std::regex_search(text.begin() + (long)begin, text.begin() + (long)end, pattern)) return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 bool compare(const Node& node, const Value& value) {
   if (!value.known) return false;
   const std::string& op = node.operation;
-  if (op == "~") return std::regex_search(value.text, node.pattern);
-  if (op == "!~") return !std::regex_search(value.text, node.pattern);
+  if (op == "~") return found_in(value.text, node.pattern);
+  if (op == "!~") return !found_in(value.text, node.pattern);
   const bool numbers = value.number && node.number;
   if (op == "=") return numbers ? *value.number == *node.number : value.text == node.value;
   if (op == "!=") return numbers ? *value.number != *node.number : value.text != node.value;

@@ -49,10 +49,15 @@ void Look::take(const CopyOptions& options) {
   groups_.clear();
   group_of_.assign(stacks_.copies.size(), -1);
   by_address_.clear();
+  by_tid_.clear();
+  by_id_.clear();
   for (uint32_t i = 0; i < stacks_.copies.size(); i++) {
-    if (stacks_.copies[i].coroutine.id != 0) by_address_.emplace_back(stacks_.copies[i].coroutine.address, i);
+    const Coroutine& coroutine = stacks_.copies[i].coroutine;
+    if (coroutine.id == 0) continue;
+    by_address_[coroutine.address] = i;
+    by_tid_[coroutine.tid] = i;
+    by_id_[coroutine.id] = i;
   }
-  std::sort(by_address_.begin(), by_address_.end());
 }
 
 void Look::unwind(const std::vector<uint32_t>& which) {
@@ -66,9 +71,11 @@ void Look::unwind(const std::vector<uint32_t>& which) {
   group_of_.assign(stacks_.copies.size(), -1);
   std::unordered_multimap<uint64_t, uint32_t> by_hash;
   for (uint32_t index : wanted) {
-    const StackCopy& copy = stacks_.copies[index];
+    StackCopy& copy = stacks_.copies[index];
     if (copy.ending == Ending::none) continue;
     Trace trace = unwinder_->unwind(copy, stacks_.bytes_of(copy));
+    const size_t depth = trace.frames.size();
+    if (trace.ending == Ending::complete && depth > 1) copy.end = trace.frames[depth - 2].cfa;
     const uint64_t hash = hash_of(trace);
     uint32_t group = (uint32_t)groups_.size();
     for (auto [at, end] = by_hash.equal_range(hash); at != end; ++at) {
@@ -113,24 +120,19 @@ const Frame* Look::top(const Trace& trace) const {
   return second;
 }
 
-const Coroutine* Look::by_address(uint64_t slot) const {
-  auto found = std::lower_bound(by_address_.begin(), by_address_.end(), std::pair<uint64_t, uint32_t>(slot, 0));
-  return found == by_address_.end() || found->first != slot ? nullptr : &stacks_.copies[found->second].coroutine;
+namespace {
+
+template <class Map, class Key>
+const Coroutine* found_in(const Map& map, Key key, const Stacks& stacks) {
+  auto found = map.find(key);
+  return found == map.end() ? nullptr : &stacks.copies[found->second].coroutine;
 }
 
-const Coroutine* Look::by_tid(int tid) const {
-  for (const StackCopy& copy : stacks_.copies) {
-    if (copy.coroutine.id != 0 && copy.coroutine.tid == tid) return &copy.coroutine;
-  }
-  return nullptr;
-}
+}  // namespace
 
-const Coroutine* Look::by_id(uint32_t id) const {
-  for (const StackCopy& copy : stacks_.copies) {
-    if (copy.coroutine.id == id) return &copy.coroutine;
-  }
-  return nullptr;
-}
+const Coroutine* Look::by_address(uint64_t slot) const { return found_in(by_address_, slot, stacks_); }
+const Coroutine* Look::by_tid(int tid) const { return found_in(by_tid_, tid, stacks_); }
+const Coroutine* Look::by_id(uint32_t id) const { return found_in(by_id_, id, stacks_); }
 
 int Look::status(bool strict) const {
   size_t unreadable = 0, incomplete = 0;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "runtime.h"
@@ -62,7 +63,9 @@ class Look {
   std::unique_ptr<Unwinder> unwinder_;
   std::vector<Group> groups_;
   std::vector<int32_t> group_of_;
-  std::vector<std::pair<uint64_t, uint32_t>> by_address_;
+  std::unordered_map<uint64_t, uint32_t> by_address_;
+  std::unordered_map<int, uint32_t> by_tid_;
+  std::unordered_map<uint32_t, uint32_t> by_id_;
   std::vector<bool> user_module_;
 };
 

@@ -53,7 +53,6 @@ const WaitedFor& Rows::waited(uint32_t copy) {
 const std::string& Rows::frames(const Group& group) {
   std::string& all = frames_[group.id];
   if (!all.empty()) return all;
-  all = "\n";
   for (const Frame& frame : look_.shown(group.trace, true)) {
     const Named& named = look_.symbols().at(frame);
     for (const Location& location : named.locations) all += location.function + "\n";

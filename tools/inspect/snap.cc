@@ -26,6 +26,13 @@ void mark_unsettled(const Look& look, Recorder& recorder) {
   }
 }
 
+// Above a coroutine's first frame lie its thread-local variables, which nobody asks for: more than the frames themselves.
+void leave_out_thread_locals(const Look& look, Recorder& recorder) {
+  for (const StackCopy& copy : look.stacks().copies) {
+    if (copy.coroutine.id != 0 && copy.end > copy.low) recorder.forget(copy.end, copy.low + copy.size);
+  }
+}
+
 }  // namespace
 
 int snap(int count, char** words) {
@@ -53,6 +60,7 @@ int snap(int count, char** words) {
   look.runtime().clock();
   look.runtime().monitor_tid();
   mark_unsettled(look, recorder);
+  leave_out_thread_locals(look, recorder);
   const uint64_t size = recorder.write(options.output);
   if (options.json) {
     Json json = begin_json(look, "snap");

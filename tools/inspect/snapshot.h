@@ -38,6 +38,8 @@ class Recorder : public Target {
 
   // Puts other bytes into the record.
   void amend(uint64_t address, std::span<const char> bytes);
+  // Takes bytes out of it.
+  void forget(uint64_t begin, uint64_t end);
   // Throws Failure if it cannot be written. Returns the size of the file.
   uint64_t write(const std::string& path);
 

@@ -84,6 +84,15 @@ std::optional<Descriptor> Recorder::descriptor(int fd) {
 
 void Recorder::amend(uint64_t address, std::span<const char> bytes) { record_->keep(address, bytes.data(), bytes.size()); }
 
+void Recorder::forget(uint64_t begin, uint64_t end) {
+  while (begin < end) {
+    const uint64_t at = begin & (kPage - 1), piece = std::min(end - begin, kPage - at);
+    auto page = record_->pages.find(begin - at);
+    if (page != record_->pages.end()) memset(page->second.known + at, false, piece);
+    begin += piece;
+  }
+}
+
 json Recorder::Record::description(const Target& target) const {
   json result = {{"name", target.name()}, {"pid", target.pid()}};
   if (clock) result["clock"] = *clock;

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
-#include <map>
+#include <cstring>
 #include <set>
 
 namespace weft::inspect {
@@ -60,6 +60,7 @@ class Copier {
   void copy_threads();
   bool read_coroutine(StackCopy& copy);
   void take_stack(StackCopy& copy, uint64_t sp, size_t size);
+  void keep_stack(StackCopy& copy);
 
   const Runtime& runtime_;
   Target& target_;
@@ -98,13 +99,16 @@ void Copier::copy_batch(std::span<StackCopy* const> batch) {
   for (StackCopy* copy : batch) {
     copy->registers = runtime_.switched_out(copy->coroutine);
     copy->low = copy->coroutine.sp;
-    copy->offset = result_.bytes.size() + total;
     copy->size = wanted_size(copy->coroutine, copy->coroutine.sp);
     total += copy->size;
   }
-  result_.bytes.resize(result_.bytes.size() + total);
+  char* bytes = result_.store.take(total);
   std::vector<ReadRequest> requests;
-  for (StackCopy* copy : batch) requests.push_back({copy->low, result_.bytes.data() + copy->offset, copy->size});
+  for (StackCopy* copy : batch) {
+    copy->bytes = bytes;
+    requests.push_back({copy->low, bytes, copy->size});
+    bytes += copy->size;
+  }
   target_.read(requests);
   std::vector<uint32_t> sequence(batch.size());
   std::vector<ReadRequest> again;
@@ -144,6 +148,13 @@ void Copier::take_stack(StackCopy& copy, uint64_t sp, size_t size) {
   copy.size = request.got;
 }
 
+// What take_stack() has copied belongs to the coroutine.
+void Copier::keep_stack(StackCopy& copy) {
+  char* bytes = result_.store.take(copy.size);
+  memcpy(bytes, scratch_.data(), copy.size);
+  copy.bytes = bytes;
+}
+
 // True: it held still, or has ended.
 bool Copier::copy_once(StackCopy& copy) {
   if (!read_coroutine(copy)) return true;
@@ -153,8 +164,7 @@ bool Copier::copy_once(StackCopy& copy) {
   const std::optional<uint32_t> sequence = target_.get<uint32_t>(runtime_.sequence_address(copy.coroutine));
   if (sequence != copy.coroutine.sequence) return false;
   copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
-  copy.offset = result_.bytes.size();
-  result_.bytes.insert(result_.bytes.end(), scratch_.begin(), scratch_.begin() + (long)copy.size);
+  keep_stack(copy);
   return true;
 }
 
@@ -194,8 +204,7 @@ void Copier::copy_running(StackCopy& copy) {
       if (looked && own) {
         copy.thread = tid;
         copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
-        copy.offset = result_.bytes.size();
-        result_.bytes.insert(result_.bytes.end(), scratch_.begin(), scratch_.begin() + (long)copy.size);
+        keep_stack(copy);
         looked_at_.insert(tid);
         return;
       }
@@ -225,8 +234,7 @@ void Copier::copy_threads() {
     });
     if (looked) {
       copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
-      copy.offset = result_.bytes.size();
-      result_.bytes.insert(result_.bytes.end(), scratch_.begin(), scratch_.begin() + (long)copy.size);
+      keep_stack(copy);
     }
     result_.copies.push_back(copy);
   }

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "byte_store.h"
 #include "runtime.h"
 #include "target.h"
 
@@ -40,22 +41,23 @@ struct StackCopy {
   int thread = 0;          // tid, of what was read from a kernel thread
   Registers registers;
   uint64_t low = 0;        // address of the first byte
-  size_t offset = 0;       // where its bytes lie in Stacks::bytes
+  const char* bytes = nullptr;  // in Stacks::store
   size_t size = 0;
+  uint64_t end = 0;        // stack pointer of the first function, where the stack has been unwound to its end; 0: not known
   Ending ending = Ending::complete;  // of the copy: complete, unreadable, moving, partial or none
   bool in_system_call = false;
 };
 
 struct Stacks {
   std::vector<StackCopy> copies;  // one a used slot, in the order of slots
-  std::vector<char> bytes;
+  ByteStore store;
   uint64_t clock = 0;             // CLOCK_MONOTONIC when they were read
   bool coherent = false;          // one instant for all
   unsigned moved = 0;             // were copied more than once
   unsigned stopped = 0;           // kernel threads stopped
   uint64_t stopped_nanoseconds = 0;
 
-  std::span<const char> bytes_of(const StackCopy& copy) const { return {bytes.data() + copy.offset, copy.size}; }
+  std::span<const char> bytes_of(const StackCopy& copy) const { return {copy.bytes, copy.size}; }
 };
 
 struct CopyOptions {

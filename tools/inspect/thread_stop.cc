@@ -45,7 +45,7 @@ void prepare() {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &child, nullptr);
+  pthread_sigmask(SIG_BLOCK, &child, nullptr);
   struct sigaction action {};
   action.sa_handler = let_go_and_die;
   sigfillset(&action.sa_mask);
