@@ -7,7 +7,7 @@ from inspector import Case, Woven, expected_frames, own_frames, weft
 
 import json
 
-RUNS = int(os.environ.get("WEFT_INSPECT_RUNS", "20"))
+RUNS = int(os.environ.get("INSPECT_RUNS", "20"))
 THREADS = 100
 
 

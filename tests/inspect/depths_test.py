@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every stack of known depth is right: live, in gcore's core, in the kernel's core, in a snapshot; by both unwinders; stripped or not."""
+import json
 import os
 import resource
 import shutil
@@ -7,7 +8,8 @@ import signal
 import subprocess
 import unittest
 
-from inspector import COUNT, PROGRAMS, Case, Woven, answer, settled, weft
+import older_kernel
+from inspector import COUNT, PROGRAMS, Case, Woven, answer, settled, weft, wrong_stacks
 
 
 def symbols_of(path):
@@ -55,15 +57,31 @@ class Depths(Case):
             self.assertEqual([(c["wait"] or {}).get(key) for c in live["coroutines"]],
                              [(c["wait"] or {}).get(key) for c in then["coroutines"]])
 
-    def test_gcore(self):
+    def gcore(self, **options):
         if shutil.which("gcore") is None:
             self.skipTest("gcore (package gdb) is not installed")
-        with Woven("inspect_depths", COUNT) as woven:
+        with Woven("inspect_depths", COUNT, **options) as woven:
             settled(woven.pid, COUNT)
             made = subprocess.run(["gcore", "-o", self.path("core"), str(woven.pid)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   check=False)
             self.assertEqual(made.returncode, 0, made.stdout)
-        self.both(self.path(f"core.{woven.pid}"), COUNT)
+        return self.path(f"core.{woven.pid}"), b"Memory read failed" in made.stdout
+
+    def test_gcore(self):
+        core, _ = self.gcore(preexec_fn=older_kernel.without_guards_by_advice)
+        self.both(core, COUNT)
+
+    def test_gcore_with_guards_by_advice(self):
+        # gdb ends a mapping's copy where it cannot read. What is missing then is said, and no stack is made up.
+        core, incomplete = self.gcore()
+        if not incomplete:
+            return self.both(core, COUNT)
+        result = weft("bt", core, "--json")
+        self.assertEqual(result.returncode, 7, result.stderr)
+        self.assertRegex(result.stderr, r"^weft: core\.\d+: \d+ stacks are not in it\. gcore stops")
+        bt = json.loads(result.stdout)
+        _, wrong = wrong_stacks(bt)
+        self.assertEqual({ending for _, _, ending, _ in wrong}, {"unreadable"})
 
     def test_kernel_core(self):
         with open("/proc/sys/kernel/core_pattern", encoding="utf-8") as file:

@@ -7,12 +7,12 @@ import subprocess
 import tempfile
 import unittest
 
-BUILD = os.environ["WEFT_BUILD"]
-PROGRAMS = os.environ["WEFT_INSPECT_PROGRAMS"]
+BUILD = os.environ["INSPECT_BUILD"]
+PROGRAMS = os.environ["INSPECT_PROGRAMS"]
 WEFT = os.path.join(BUILD, "weft")
 INSPECT = os.path.join(BUILD, "weft-inspect")
 SCHEMA = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "inspect", "schema.json")
-COUNT = int(os.environ.get("WEFT_INSPECT_COUNT", "2000"))
+COUNT = int(os.environ.get("INSPECT_COUNT", "2000"))
 
 # Functions of descent.h; what is between them is libc's.
 KNOWN = re.compile(r"^(?:([ab])_(descend|bottom|compare|through_libc|called_back|through_library|template<\d>::descend|through_alloca)\b"

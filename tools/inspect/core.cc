@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "elf_image.h"
 #include "failure.h"
@@ -56,6 +57,7 @@ class Core : public Target {
   void read_files(std::span<const char> content);
   size_t read_piece(uint64_t address, char* to, size_t size);
   const ModuleFile& file_of(const Module& module);
+  const OpenFile& file_named(const std::string& path);
 
   OpenFile file_;
   std::string name_;
@@ -67,6 +69,7 @@ class Core : public Target {
   std::vector<Thread> threads_;
   std::map<int, Registers> registers_;
   std::map<const Module*, ModuleFile> files_;
+  std::map<std::string, OpenFile> named_;
   std::string other_builds_;
 };
 
@@ -76,24 +79,33 @@ Core::Core(int fd, const std::string& name, const TargetOptions& options) : file
   read_headers();
   std::sort(segments_.begin(), segments_.end(), [](const Segment& a, const Segment& b) { return a.start < b.start; });
   std::sort(mappings_.begin(), mappings_.end(), [](const Mapping& a, const Mapping& b) { return a.start < b.start; });
+  std::set<const Mapping*> unseen;
+  Mapping vdso;
+  for (const Mapping& mapping : mappings_) unseen.insert(&mapping);
   for (const Segment& segment : segments_) {
     // NT_FILE has no protections: those of the segment there. Segments without a file are mappings of their own.
     bool is_file = false;
     auto at = std::upper_bound(mappings_.begin(), mappings_.end(), segment.start,
                                [](uint64_t value, const Mapping& mapping) { return value < mapping.end; });
     for (; at != mappings_.end() && at->start < segment.end; ++at) {
+      unseen.erase(&*at);
       at->readable |= (segment.flags & PF_R) != 0;
       at->writable |= (segment.flags & PF_W) != 0;
       at->executable |= (segment.flags & PF_X) != 0;
       is_file = true;
     }
     if (is_file || segment.start != vdso_) continue;
-    Mapping mapping;
-    mapping.start = segment.start, mapping.end = segment.end, mapping.path = "[vdso]";
-    mapping.readable = mapping.executable = true;
-    mappings_.insert(std::upper_bound(mappings_.begin(), mappings_.end(), segment.start,
+    vdso.start = segment.start, vdso.end = segment.end, vdso.path = "[vdso]";
+    vdso.readable = vdso.executable = true;
+  }
+  // gcore leaves out what is only read: code among it.
+  for (Mapping& mapping : mappings_) {
+    if (unseen.count(&mapping) != 0) mapping.readable = mapping.executable = true;
+  }
+  if (vdso.start != 0) {
+    mappings_.insert(std::upper_bound(mappings_.begin(), mappings_.end(), vdso.start,
                                       [](uint64_t value, const Mapping& each) { return value < each.start; }),
-                     mapping);
+                     vdso);
   }
   modules_ = find_modules(*this);
   for (const Module& module : modules_) file_of(module);
@@ -206,6 +218,14 @@ const ModuleFile& Core::file_of(const Module& module) {
   return files_.emplace(&module, std::move(file)).first->second;
 }
 
+const OpenFile& Core::file_named(const std::string& path) {
+  auto found = named_.find(path);
+  if (found != named_.end()) return found->second;
+  Module module;
+  module.path = path;
+  return named_.emplace(path, std::move(find_module_file(module, false, options_).file)).first->second;
+}
+
 int Core::open_module(const Module& module) {
   for (const Module& each : modules_) {
     if (each.start != module.start) continue;
@@ -226,14 +246,15 @@ size_t Core::read_piece(uint64_t address, char* to, size_t size) {
       return file_.read(segment.offset + skip, to, std::min<uint64_t>(size, segment.in_file - skip));
     }
   }
-  const Module* module = module_at(address);
-  if (module == nullptr) return 0;
   auto mapping = std::upper_bound(mappings_.begin(), mappings_.end(), address,
                                   [](uint64_t value, const Mapping& each) { return value < each.end; });
-  if (mapping == mappings_.end() || address < mapping->start || mapping->writable || mapping->path != module->path) return 0;
-  const ModuleFile& file = file_of(*module);
-  if (!file.file.is_open()) return 0;
-  return file.file.read(mapping->offset + (address - mapping->start), to, std::min<uint64_t>(size, mapping->end - address));
+  if (mapping == mappings_.end() || address < mapping->start || mapping->writable || mapping->path.empty()) return 0;
+  const Module* module = module_at(address);
+  if (module != nullptr && module->path != mapping->path) return 0;
+  // While the modules are looked for, none is known: the file of that name is then what there is, and its build-id the only one.
+  const OpenFile& file = module == nullptr ? file_named(mapping->path) : file_of(*module).file;
+  if (!file.is_open()) return 0;
+  return file.read(mapping->offset + (address - mapping->start), to, std::min<uint64_t>(size, mapping->end - address));
 }
 
 void Core::read(std::span<ReadRequest> requests) {

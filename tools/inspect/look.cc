@@ -148,6 +148,11 @@ int Look::status(bool strict) const {
              : damage);
     return kTruncated;
   }
+  if (target_->kind() == Target::Kind::core && unreadable != 0) {
+    warn(fmt::format("{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page; take the kernel's core "
+                     "(ulimit -c), or weft snap.", target_->name(), unreadable));
+    return kTruncated;
+  }
   if (strict && incomplete != 0) {
     warn(fmt::format("{} of {} stacks are not complete (--strict).", incomplete, stacks_.copies.size()));
     return kPartial;

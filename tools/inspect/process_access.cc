@@ -31,7 +31,8 @@ Failure unreadable_process(int pid, int error) {
   unsigned uid = 0, effective = 0, saved = 0;
   std::istringstream(status_line(pid, "Uid")) >> uid >> effective >> saved;
   struct stat status {};
-  const bool known = stat(fmt::format("/proc/{}", pid).c_str(), &status) == 0;
+  // Its directory belongs to its user in any case, the files in it to root where it is not dumpable.
+  const bool known = stat(fmt::format("/proc/{}/maps", pid).c_str(), &status) == 0;
   const unsigned own = getuid();
   std::string why;
   if (uid != own || effective != own || saved != own) {

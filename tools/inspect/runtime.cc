@@ -74,6 +74,8 @@ Runtime Runtime::find(Target& target) {
   }
   const size_t count = target.modules().size();
   if (runtime.module_ == nullptr) {
+    const std::string damage = target.damage();
+    if (!damage.empty()) throw Failure(kTruncated, "{}; no WEFT note in what there is of {} modules.", damage, count);
     if (unreadable != 0)
       throw Failure(kNotWeft, "{} is not known to run under weft: {} of {} modules could not be read: {}.", target.name(), unreadable,
                     count, why);
@@ -82,9 +84,12 @@ Runtime Runtime::find(Target& target) {
   // An older minor version's header is shorter; what it lacks stays 0.
   constexpr size_t kStart = offsetof(DescriptorHeader, active);
   if (!target.read(runtime.address_, &runtime.header_, kStart) ||
-      memcmp(runtime.header_.magic, kDescriptorMagic, sizeof kDescriptorMagic) != 0)
+      memcmp(runtime.header_.magic, kDescriptorMagic, sizeof kDescriptorMagic) != 0) {
+    const std::string damage = target.damage();
+    if (!damage.empty()) throw Failure(kTruncated, "{}; weft's descriptor is not in what there is.", damage);
     throw Failure(target.kind() == Target::Kind::process ? kNotWeft : kTruncated, "{}: the descriptor of {} could not be read.",
                   target.name(), runtime.module_->path);
+  }
   if (runtime.header_.major != kDescriptorMajor)
     throw Failure(kVersion, "target speaks descriptor {}.{}, this tool knows {}.x; use the tool shipped with {}.", runtime.header_.major,
                   runtime.header_.minor, kDescriptorMajor, runtime.module_->path);

@@ -54,6 +54,7 @@ class Copier {
  private:
   void copy_stacks();
   void copy_batch(std::span<StackCopy* const> batch);
+  bool is_blank(const StackCopy& copy) const;
   void copy_again(StackCopy& copy);
   bool copy_once(StackCopy& copy);
   void copy_running(StackCopy& copy);
@@ -119,9 +120,23 @@ void Copier::copy_batch(std::span<StackCopy* const> batch) {
   for (size_t i = 0; i < batch.size(); i++) {
     StackCopy& copy = *batch[i];
     copy.size = requests[i].got;
+    if (is_blank(copy)) copy.size = 0;
     copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
     if (options_.check_sequence && sequence[i] != copy.coroutine.sequence) copy.ending = Ending::moving;
   }
+}
+
+// A core's maker may have left a hole where it could not read: the saved frame without a return address is none.
+bool Copier::is_blank(const StackCopy& copy) const {
+  constexpr uint16_t kReturnAddress = 16;
+  const DescriptorHeader& header = runtime_.header();
+  for (uint32_t i = 0; i < header.registers && target_.kind() != Target::Kind::process; i++) {
+    uint64_t value;
+    if (header.saved[i].dwarf != kReturnAddress || copy.size < header.saved[i].offset + sizeof value) continue;
+    memcpy(&value, copy.bytes + header.saved[i].offset, sizeof value);
+    return value == 0;
+  }
+  return false;
 }
 
 // The slot as it is now; false: its coroutine has ended, and the slot may be another's.
