@@ -75,7 +75,9 @@ class GdbTest(woven.WovenTest):
 
     def test_gcore(self):
         process, numbers = self.ready()
-        core = self.gcore_of(process)
+        core, is_whole = self.gcore_of(process)
+        if not is_whole:
+            self.skipTest("this gcore leaves out stacks that have guards without a mapping of their own")
         self.check([core], numbers)
 
     def test_without_symbols(self):

@@ -200,8 +200,9 @@ int lint(int count, char** words) {
   } else {
     report.print_text();
   }
+  // What was found holds whatever else is missing.
   const int status = look.status(options.strict);
-  return status != kFine ? status : result.findings.empty() ? kFine : kFound;
+  return result.findings.empty() ? status : kFound;
 }
 
 }  // namespace weft::inspect
