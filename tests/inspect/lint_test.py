@@ -11,7 +11,7 @@ class LintTest(woven.WovenTest):
         """Live or not: the findings, which the exit status has to agree with."""
         done = self.run_inspect("lint", target, "--json")
         self.assertIn(done.returncode, statuses, done.stderr)
-        answer = woven.json.loads(done.stdout)
+        answer = self.checked(done.stdout)
         self.assertEqual(answer["format"], "weft-inspect")
         self.assertEqual(done.returncode == 1, answer["findings"] != [])
         return answer["findings"]

@@ -15,6 +15,11 @@ import tempfile
 import time
 import unittest
 
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
 LIBRARY = os.environ["WEFT_LIBRARY"]
 PROGRAMS = os.environ["WEFT_PROGRAMS"]
 SOURCE = os.environ["WEFT_SOURCE"]
@@ -87,7 +92,18 @@ class WovenTest(unittest.TestCase):
         return done.stdout
 
     def inspect_json(self, *arguments, status=0):
-        return json.loads(self.inspect(*arguments, "--json", status=status))
+        return self.checked(self.inspect(*arguments, "--json", status=status))
+
+    @staticmethod
+    def checked(text):
+        """An answer as JSON, which is as the schemas say."""
+        answer = json.loads(text)
+        if jsonschema is not None:
+            for name in ("schema.json", "schema_findings.json"):
+                if name == "schema.json" or answer["command"] in ("lint", "top", "diff"):
+                    with open(os.path.join(SOURCE, "tools", "inspect", name), encoding="utf-8") as file:
+                        jsonschema.validate(answer, json.load(file))
+        return answer
 
     def until(self, look):
         """What `look` returns as soon as that is true of anything: for what the program does just after it has said ready."""
