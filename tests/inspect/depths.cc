@@ -21,12 +21,18 @@ static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static void wait_at_bottom(Descent* d) {
   char byte;
   switch ((long)d->argument % 4) {
-    case 0: (void)!read(ends[0], &byte, 1); break;
-    case 1: sem_wait(&semaphore); break;
+    case 0:
+      (void)!read(ends[0], &byte, 1);
+      break;
+    case 1:
+      sem_wait(&semaphore);
+      break;
     case 2:
       pthread_mutex_lock(&mutex);
       for (;;) pthread_cond_wait(&condition, &mutex);
-    case 3: pthread_mutex_lock(&held); break;
+    case 3:
+      pthread_mutex_lock(&held);
+      break;
   }
   KEEP_FRAME;
 }

@@ -14,9 +14,12 @@ namespace {
 const std::vector<std::string> kNames = {"state", "wait", "since", "stack", "frame", "fd"};
 
 bool matches(const std::string& words) {
-  const std::map<std::string, Value> row = {
-      {"state", {std::nullopt, "parked", true}}, {"wait", {std::nullopt, "rwlock read", true}}, {"since", {6e9, "6s", true}},
-      {"stack", {65536., "64K", true}},          {"frame", {std::nullopt, "\nmain\nf(int)\n", true}}, {"fd", {std::nullopt, "", false}}};
+  const std::map<std::string, Value> row = {{"state", {std::nullopt, "parked", true}},
+                                            {"wait", {std::nullopt, "rwlock read", true}},
+                                            {"since", {6e9, "6s", true}},
+                                            {"stack", {65536., "64K", true}},
+                                            {"frame", {std::nullopt, "\nmain\nf(int)\n", true}},
+                                            {"fd", {std::nullopt, "", false}}};
   return Filter::parse(words, kNames).matches([&](const std::string& name) { return row.at(name); });
 }
 
@@ -56,8 +59,8 @@ TEST(Filter, of_what_is_not_known_nothing_holds) {
 }
 
 TEST(Filter, refuses) {
-  for (const char* words : {"", "colour=1", "state", "state=", "state=a state=b", "(state=a", "state=a)", "since>soon", "frame~[", "not",
-                            "state = 'a", "and", "state=a and"}) {
+  for (const char* words : {"", "colour=1", "state", "state=", "state=a state=b", "(state=a", "state=a)", "since>soon",
+                            "frame~[", "not", "state = 'a", "and", "state=a and"}) {
     EXPECT_EQ(refused(words), kUsage) << words;
   }
   EXPECT_EQ(refused(std::string(100000, '(')), kUsage);

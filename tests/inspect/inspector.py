@@ -48,8 +48,8 @@ class Woven:
 
 def weft(*words, **options):
     """The launcher's answer to a command of the inspector."""
-    return subprocess.run([WEFT] + [str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                          **options)
+    return subprocess.run([WEFT] + [str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          errors="replace", check=False, **options)
 
 
 def answer(*words, status=0):

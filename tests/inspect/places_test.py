@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets that cannot be read, are no targets or are in an odd state: the words and the exit status of each."""
+import json
 import os
+import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -122,6 +125,55 @@ class Places(Case):
             # Another build in its place is not taken for it.
             shutil.copy("/bin/true", self.path("inspect_depths"))
             self.assert_all_right(answer("bt", woven.pid), 20)
+
+    def test_core_of_another_build(self):
+        with open("/proc/sys/kernel/core_pattern", encoding="utf-8") as file:
+            pattern = file.read().strip()
+        if "/" in pattern or pattern.startswith("|"):
+            self.skipTest(f"core_pattern is '{pattern}', so the kernel leaves no core file here")
+        for name in ("inspect_depths", "libinspect_deep.so"):
+            shutil.copy(os.path.join(PROGRAMS, name), self.path(name))
+
+        def limits():
+            os.chdir(self.directory)
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
+
+        program = self.path("inspect_depths")
+        with Woven(program, 20, environment={"LD_LIBRARY_PATH": self.directory}, preexec_fn=limits) as woven:
+            settled(woven.pid, 20)
+            os.kill(woven.pid, signal.SIGABRT)
+            woven.process.wait()
+        core = next(self.path(name) for name in os.listdir(self.directory) if name.startswith("core"))
+        self.assert_all_right(answer("bt", core), 20)
+        os.rename(program, self.path("kept"))
+        shutil.copy("/bin/true", program)
+        result = weft("bt", core, "--json")
+        self.assert_fails(result, 7, fr"^weft: {program} build-id [0-9a-f]{{4}}\.\. differs from the core's [0-9a-f]{{4}}\.\.; "
+                          r"its frames are not unwound\. Use --sysroot\.\n$")
+        endings = {c["ending"] for c in json.loads(result.stdout)["coroutines"]}
+        self.assertEqual(endings, {"no-unwind-info"})
+        os.unlink(program)
+        result = weft("ps", core)
+        self.assertEqual(result.returncode, 0)
+        self.assertIn(f"weft: {program} is not here", result.stderr)
+        self.assert_all_right(answer("bt", core, "--exe", self.path("kept")), 20)
+
+    def test_damaged_snapshots(self):
+        with Woven("inspect_depths", 20) as woven:
+            settled(woven.pid, 20)
+            self.assertEqual(weft("snap", woven.pid, "-o", self.path("whole")).returncode, 0)
+        with open(self.path("whole"), "rb") as file:
+            whole = file.read()
+        chance = random.Random(1)
+        for turn in range(60):
+            damaged = bytearray(whole[:chance.randrange(len(whole))] if turn % 2 else whole)
+            for _ in range(1 + turn // 2):
+                if damaged:
+                    damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            with open(self.path("damaged"), "wb") as file:
+                file.write(damaged)
+            result = weft("bt", self.path("damaged"), timeout=60)
+            self.assertIn(result.returncode, range(9), (turn, result.stderr))
 
     def test_traced_already(self):
         strace = shutil.which("strace")

@@ -53,10 +53,12 @@ class Printer {
         youngest = std::min(youngest, (int64_t)*since.number);
         oldest = std::max(oldest, (int64_t)*since.number);
       }
-      waits.insert(rows_.cell(member, "state") + (rows_.value(member, "wait").text.empty() ? "" : " " + rows_.value(member, "wait").text));
+      waits.insert(rows_.cell(member, "state") +
+                   (rows_.value(member, "wait").text.empty() ? "" : " " + rows_.value(member, "wait").text));
     }
     std::string head;
-    if (!ids.empty()) head = fmt::format("{} coroutine{} [{}]", with_commas(ids.size()), ids.size() == 1 ? "" : "s", id_list(ids));
+    if (!ids.empty())
+      head = fmt::format("{} coroutine{} [{}]", with_commas(ids.size()), ids.size() == 1 ? "" : "s", id_list(ids));
     for (int tid : threads) head += fmt::format("{}thread {}", head.empty() ? "" : ", ", tid);
     for (const std::string& each : waits) head += ", " + each;
     if (oldest >= 0) {
@@ -104,7 +106,8 @@ class Printer {
         line += location.function.empty() ? look_.symbols().text(named) : location.function;
         if (!location.file.empty()) line += fmt::format(" at {}:{}", location.file, location.line);
         if (location.inlined) line += " [inlined]";
-        if (location.file.empty() && named.module != nullptr && !location.function.empty()) line += " in " + named.module->name();
+        if (location.file.empty() && named.module != nullptr && !location.function.empty())
+          line += " in " + named.module->name();
         puts(line.c_str());
       }
       number++;

@@ -17,7 +17,8 @@ namespace weft::inspect {
 class ByteStore {
  public:
   ByteStore() = default;
-  ByteStore(ByteStore&& other) noexcept : chunks_(std::exchange(other.chunks_, {})), left_(std::exchange(other.left_, 0)) {}
+  ByteStore(ByteStore&& other) noexcept
+      : chunks_(std::exchange(other.chunks_, {})), left_(std::exchange(other.left_, 0)) {}
   ByteStore& operator=(ByteStore&& other) noexcept {
     std::swap(chunks_, other.chunks_);
     std::swap(left_, other.left_);
@@ -40,7 +41,8 @@ class ByteStore {
     constexpr size_t kChunk = 4 << 20, kLarge = 2 << 20;
     const size_t total = std::max(kChunk, (size + kLarge - 1) & ~(kLarge - 1));
     // One large page more than wanted, so that what is handed out begins at the boundary of one.
-    char* memory = (char*)mmap(nullptr, total + kLarge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char* memory = (char*)mmap(nullptr, total + kLarge, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     char* begin = (char*)(((uintptr_t)memory + kLarge - 1) & ~(uintptr_t)(kLarge - 1));
     if (begin != memory) munmap(memory, (size_t)(begin - memory));

@@ -28,4 +28,10 @@ const Command* find_command(std::string_view name) {
   return nullptr;
 }
 
+std::string command_names() {
+  std::string names;
+  for (const Command& command : kCommands) names += (names.empty() ? "" : ", ") + std::string(command.name);
+  return names;
+}
+
 }  // namespace weft::inspect

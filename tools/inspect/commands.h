@@ -2,6 +2,7 @@
 // The commands. Each gets its own words (the command's name first), and returns an exit status or throws Failure.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace weft::inspect {
@@ -23,5 +24,6 @@ struct Command {
 
 // Null: there is none of that name.
 const Command* find_command(std::string_view name);
+std::string command_names();  // "bt, ps, …"
 
 }  // namespace weft::inspect

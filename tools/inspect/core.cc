@@ -27,7 +27,7 @@ constexpr unsigned kMaxSegments = 1 << 20;
 
 std::string with_commas(size_t number) {
   std::string digits = std::to_string(number);
-  for (int at = (int)digits.size() - 3; at > 0; at -= 3) digits.insert((size_t)at, ",");
+  for (int at = (int)digits.size() - 3; at > 0; at -= 3) digits.insert((size_t)at, 1, ',');
   return digits;
 }
 
@@ -108,7 +108,12 @@ Core::Core(int fd, const std::string& name, const TargetOptions& options) : file
                      vdso);
   }
   modules_ = find_modules(*this);
-  for (const Module& module : modules_) file_of(module);
+  for (const Module& module : modules_) {
+    const ModuleFile& file = file_of(module);
+    if (!file.file.is_open() && file.other.empty() && !module.is_vdso())
+      warn(fmt::format("{} is not here; its frames are not unwound. Use --sysroot{}.", module.path,
+                       module.contains(entry_) ? " or --exe" : ""));
+  }
 }
 
 void Core::read_headers() {
@@ -141,7 +146,8 @@ void Core::read_headers() {
   }
   for (const Elf64_Phdr& header : headers) {
     if (header.p_type != PT_NOTE) continue;
-    if (header.p_filesz > kMaxNotes || header.p_offset > file_.size() || file_.size() - header.p_offset < header.p_filesz)
+    if (header.p_filesz > kMaxNotes || header.p_offset > file_.size() ||
+        file_.size() - header.p_offset < header.p_filesz)
       throw Failure(kTruncated, "{}: truncated: its notes are missing.", name_);
     std::vector<char> notes(header.p_filesz);
     file_.read(header.p_offset, notes.data(), notes.size());
@@ -212,8 +218,9 @@ const ModuleFile& Core::file_of(const Module& module) {
   ModuleFile file = module.is_vdso() ? ModuleFile{} : find_module_file(module, module.contains(entry_), options_);
   if (!file.other.empty()) {
     if (!other_builds_.empty()) other_builds_ += "\n";
-    other_builds_ += fmt::format("{} build-id {:.4}.. differs from the core's {:.4}..; its frames are not unwound. Use --sysroot.",
-                                 file.path, file.other, module.build_id);
+    other_builds_ +=
+        fmt::format("{} build-id {:.4}.. differs from the core's {:.4}..; its frames are not unwound. Use --sysroot.",
+                    file.path, file.other, module.build_id);
   }
   return files_.emplace(&module, std::move(file)).first->second;
 }
@@ -261,7 +268,8 @@ void Core::read(std::span<ReadRequest> requests) {
   for (ReadRequest& request : requests) {
     request.got = 0;
     while (request.got < request.size) {
-      const size_t got = read_piece(request.address + request.got, (char*)request.to + request.got, request.size - request.got);
+      const size_t got =
+          read_piece(request.address + request.got, (char*)request.to + request.got, request.size - request.got);
       if (got == 0) break;
       request.got += got;
     }
@@ -278,7 +286,8 @@ bool Core::look_at(int tid, bool may_stop, const std::function<void(const Regist
 std::string Core::damage() const {
   std::string words;
   if (missing_ != 0)
-    words = fmt::format("{}: truncated: {} of {} segments missing", name_, with_commas(missing_), with_commas(segments_.size()));
+    words = fmt::format("{}: truncated: {} of {} segments missing", name_, with_commas(missing_),
+                        with_commas(segments_.size()));
   if (!other_builds_.empty()) words += (words.empty() ? "" : "\n") + other_builds_;
   return words;
 }

@@ -28,7 +28,8 @@ void for_each_note(std::span<const char> notes, const std::function<void(const N
 std::vector<Module> find_modules(Target& target);
 
 // The notes of a module, read from the target's memory; `visit` gets the address of the content too.
-void for_each_note(Target& target, const Module& module, const std::function<void(const Note&, uint64_t address)>& visit);
+void for_each_note(Target& target, const Module& module,
+                   const std::function<void(const Note&, uint64_t address)>& visit);
 
 // Of an open file; "" if it has none.
 std::string build_id_of_file(int fd);

@@ -11,14 +11,14 @@ namespace weft::inspect {
 
 enum Exit : int {
   kFine = 0,
-  kFound = 1,       // lint has something to say
+  kFound = 1,  // lint has something to say
   kUsage = 2,
-  kNoTarget = 3,    // no such process, or a file that cannot be read
+  kNoTarget = 3,  // no such process, or a file that cannot be read
   kPermission = 4,
   kNotWeft = 5,
-  kVersion = 6,     // of the descriptor, or of a snapshot
-  kTruncated = 7,   // a core with pieces missing, or a file of another build
-  kPartial = 8,     // something is missing, and --strict was given
+  kVersion = 6,    // of the descriptor, or of a snapshot
+  kTruncated = 7,  // a core with pieces missing, or a file of another build
+  kPartial = 8,    // something is missing, and --strict was given
 };
 
 // What main() prints behind "weft: ". Says what failed, why, and what to do.

@@ -83,7 +83,8 @@ class Parser {
     }
     next();
     constexpr const char* kOperators[] = {"=", "!=", "<", "<=", ">", ">=", "~", "!~"};
-    if (quoted_ || std::none_of(std::begin(kOperators), std::end(kOperators), [&](const char* each) { return token_ == each; }))
+    if (quoted_ ||
+        std::none_of(std::begin(kOperators), std::end(kOperators), [&](const char* each) { return token_ == each; }))
       fail("an operator is missing: = != < <= > >= ~ !~");
     node->operation = token_;
     next(true);
@@ -136,7 +137,9 @@ class Parser {
     const bool is_operator = symbols.find(c) != std::string::npos;
     while (at_ < words_.size()) {
       const char each = words_[at_];
-      if (isspace((unsigned char)each) || each == '(' || each == ')' || (symbols.find(each) != std::string::npos) != is_operator) break;
+      if (isspace((unsigned char)each) || each == '(' || each == ')' ||
+          (symbols.find(each) != std::string::npos) != is_operator)
+        break;
       token_ += each;
       at_++;
     }
@@ -194,7 +197,8 @@ bool evaluate(const Node& node, const Lookup& row) {
 }
 
 bool names(const Node& node, const std::string& name) {
-  return node.name == name || std::any_of(node.parts.begin(), node.parts.end(), [&](const auto& part) { return names(*part, name); });
+  return node.name == name ||
+         std::any_of(node.parts.begin(), node.parts.end(), [&](const auto& part) { return names(*part, name); });
 }
 
 }  // namespace
@@ -224,8 +228,16 @@ std::optional<double> parse_number(const std::string& word) {
     const char* name;
     double factor;
   };
-  constexpr Unit kUnits[] = {{"", 1},       {"ns", 1},       {"us", 1e3},     {"ms", 1e6},       {"s", 1e9},
-                             {"m", 60e9},   {"h", 3600e9},   {"d", 86400e9},  {"K", 1024},       {"M", 1024. * 1024},
+  constexpr Unit kUnits[] = {{"", 1},
+                             {"ns", 1},
+                             {"us", 1e3},
+                             {"ms", 1e6},
+                             {"s", 1e9},
+                             {"m", 60e9},
+                             {"h", 3600e9},
+                             {"d", 86400e9},
+                             {"K", 1024},
+                             {"M", 1024. * 1024},
                              {"G", 1024. * 1024 * 1024}};
   for (const Unit& each : kUnits) {
     if (unit == each.name) return number * each.factor;

@@ -12,7 +12,7 @@ std::string address(uint64_t value) { return fmt::format("{:#x}", value); }
 
 std::string with_commas(uint64_t number) {
   std::string digits = std::to_string(number);
-  for (int at = (int)digits.size() - 3; at > 0; at -= 3) digits.insert((size_t)at, ",");
+  for (int at = (int)digits.size() - 3; at > 0; at -= 3) digits.insert((size_t)at, 1, ',');
   return digits;
 }
 
@@ -34,9 +34,12 @@ size_t count_all(const Look& look) {
 
 const char* kind_of(const Target& target) {
   switch (target.kind()) {
-    case Target::Kind::process: return "process";
-    case Target::Kind::core: return "core";
-    case Target::Kind::snapshot: return "snapshot";
+    case Target::Kind::process:
+      return "process";
+    case Target::Kind::core:
+      return "core";
+    case Target::Kind::snapshot:
+      return "snapshot";
   }
   return "";
 }
@@ -77,8 +80,11 @@ Json json_of(Look& look, Rows& rows, uint32_t index) {
     if (!w.fds.empty()) {
       wait["fds"] = Json::array();
       for (size_t i = 0; i < w.fds.size(); i++) {
-        wait["fds"].push_back({{"fd", w.fds[i]}, {"kind", w.descriptors[i].kind}, {"what", w.descriptors[i].what},
-                               {"local", w.descriptors[i].local}, {"peer", w.descriptors[i].peer}});
+        wait["fds"].push_back({{"fd", w.fds[i]},
+                               {"kind", w.descriptors[i].kind},
+                               {"what", w.descriptors[i].what},
+                               {"local", w.descriptors[i].local},
+                               {"peer", w.descriptors[i].peer}});
       }
     }
     if (w.object != 0) wait["object"] = address(w.object);
@@ -175,8 +181,8 @@ std::string summary_line(Look& look) {
   }
   words += look.stacks().coherent ? "; one instant" : "; each consistent, not one instant";
   if (look.stacks().stopped != 0) {
-    words += fmt::format("; {} kernel thread{} stopped for {:.2f} ms at most", look.stacks().stopped, look.stacks().stopped == 1 ? "" : "s",
-                         (double)look.stacks().stopped_nanoseconds / 1e6);
+    words += fmt::format("; {} kernel thread{} stopped for {:.2f} ms at most", look.stacks().stopped,
+                         look.stacks().stopped == 1 ? "" : "s", (double)look.stacks().stopped_nanoseconds / 1e6);
   } else if (look.target().kind() == Target::Kind::process && look.stacks().stopped_nanoseconds == 0) {
     words += "; nothing was stopped";
   }

@@ -16,8 +16,9 @@ namespace {
 // Modules of the C library, the loader and compilers' runtimes: no program's own.
 bool is_system(const Module& module) {
   const std::string name = module.name();
-  for (const char* prefix : {"libc.so", "libc-", "ld-linux", "ld-", "libpthread", "libm.so", "libm-", "librt", "libdl", "libstdc++",
-                             "libgcc_s", "libc++", "libunwind", "[vdso]", "libasan", "libtsan", "libubsan"}) {
+  for (const char* prefix :
+       {"libc.so", "libc-", "ld-linux", "ld-", "libpthread", "libm.so", "libm-", "librt", "libdl", "libstdc++",
+        "libgcc_s", "libc++", "libunwind", "[vdso]", "libasan", "libtsan", "libubsan"}) {
     if (name.starts_with(prefix)) return true;
   }
   return false;
@@ -31,7 +32,8 @@ uint64_t hash_of(const Trace& trace) {
 
 bool same(const Trace& a, const Trace& b) {
   return a.ending == b.ending && a.frames.size() == b.frames.size() &&
-         std::equal(a.frames.begin(), a.frames.end(), b.frames.begin(), [](const Frame& x, const Frame& y) { return x.pc == y.pc; });
+         std::equal(a.frames.begin(), a.frames.end(), b.frames.begin(),
+                    [](const Frame& x, const Frame& y) { return x.pc == y.pc; });
 }
 
 }  // namespace
@@ -41,7 +43,8 @@ Look::Look(std::unique_ptr<Target> target, const Options& options)
       runtime_(Runtime::find(*target_)),
       symbols_(*target_, options.symbols),
       unwinder_(make_unwinder(options.unwinder, runtime_)) {
-  for (const Module& module : target_->modules()) user_module_.push_back(!is_system(module) && !runtime_.is_own(module.start));
+  for (const Module& module : target_->modules())
+    user_module_.push_back(!is_system(module) && !runtime_.is_own(module.start));
 }
 
 void Look::take(const CopyOptions& options) {
@@ -149,8 +152,10 @@ int Look::status(bool strict) const {
     return kTruncated;
   }
   if (target_->kind() == Target::Kind::core && unreadable != 0) {
-    warn(fmt::format("{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page; take the kernel's core "
-                     "(ulimit -c), or weft snap.", target_->name(), unreadable));
+    warn(fmt::format(
+        "{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page; take the kernel's core "
+        "(ulimit -c), or weft snap.",
+        target_->name(), unreadable));
     return kTruncated;
   }
   if (strict && incomplete != 0) {

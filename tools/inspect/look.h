@@ -20,7 +20,7 @@ struct Options;
 
 // Coroutines that stand at the same place.
 struct Group {
-  uint64_t id = 0;                // of the stack, from 1
+  uint64_t id = 0;  // of the stack, from 1
   Trace trace;
   std::vector<uint32_t> members;  // indices into Stacks::copies
 };

@@ -15,7 +15,7 @@ namespace {
 
 int run(int count, char** words) {
   if (count < 2 || find_command(words[1]) == nullptr)
-    throw Failure(kUsage, "weft-inspect has no command '{}'; it has bt, diff, flame, lint, ps, snap, stat and top.", count < 2 ? "" : words[1]);
+    throw Failure(kUsage, "weft-inspect has no command '{}'; it has {}.", count < 2 ? "" : words[1], command_names());
   const int status = find_command(words[1])->run(count - 1, words + 1);
   if (fflush(stdout) != 0) throw Failure(kNoTarget, "what was found could not be written.");
   return status;

@@ -68,7 +68,8 @@ UnwinderKind parse_unwinder(const std::string& word) {
 
 unsigned parse_timeout(const std::string& word) {
   const std::optional<double> time = parse_number(word);
-  if (!time || *time <= 0 || *time > 3600e9) throw Failure(kUsage, "--timeout takes a time like 500ms or 10s, not '{}'.", word);
+  if (!time || *time <= 0 || *time > 3600e9)
+    throw Failure(kUsage, "--timeout takes a time like 500ms or 10s, not '{}'.", word);
   return (unsigned)std::max(1., *time / 1e6);
 }
 
@@ -122,7 +123,8 @@ bool parse_options(int count, char** words, const char* help, const std::vector<
     for (const Flag& flag : flags) {
       if (name == flag.name) found = &flag;
     }
-    if (found == nullptr) throw Failure(kUsage, "weft {} has no {}; weft {} --help has the list.", o.command, name, o.command);
+    if (found == nullptr)
+      throw Failure(kUsage, "weft {} has no {}; weft {} --help has the list.", o.command, name, o.command);
     const bool has_value = equals != std::string::npos || (!is_long && word.size() > 2);
     if (found->argument == nullptr) {
       if (has_value) throw Failure(kUsage, "{} takes no value.", name);
@@ -135,7 +137,8 @@ bool parse_options(int count, char** words, const char* help, const std::vector<
       throw Failure(kUsage, "{} needs {}.", name, found->argument);
     }
   }
-  if (o.target.empty()) throw Failure(kUsage, "weft {} needs a TARGET: a process id, a core file or a snapshot.", o.command);
+  if (o.target.empty())
+    throw Failure(kUsage, "weft {} needs a TARGET: a process id, a core file or a snapshot.", o.command);
   return true;
 }
 

@@ -30,12 +30,12 @@ struct Options {
   bool check_sequence = true;
 
   // some
-  std::string filter;   // --where
-  std::string sort;     // with a leading '-': descending
-  long limit = -1;      // -n
+  std::string filter;  // --where
+  std::string sort;    // with a leading '-': descending
+  long limit = -1;     // -n
   std::vector<std::string> columns;
   std::string group;
-  std::string output;   // -o
+  std::string output;  // -o
   bool each = false, inlined = false, all_frames = false, threads = false;
   long depth = -1;
   bool prometheus = false;
@@ -43,8 +43,8 @@ struct Options {
 
 // A flag of one command. Without an argument: `set` gets "".
 struct Flag {
-  const char* name;       // "--where", "-n"
-  const char* argument;   // what it takes, null: nothing
+  const char* name;      // "--where", "-n"
+  const char* argument;  // what it takes, null: nothing
   std::function<void(const std::string&)> set;
 };
 

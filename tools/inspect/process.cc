@@ -80,7 +80,7 @@ class Process : public Target {
   TargetOptions options_;
   Sockets sockets_;
   int memory_ = -1;
-  bool by_file_ = false;  // process_vm_readv is not to be had here
+  bool by_file_ = false;      // process_vm_readv is not to be had here
   std::map<int, int> outer_;  // our number of a tid of theirs
   std::vector<std::pair<int, ThreadStop>> all_;
   uint64_t stopped_since_ = 0;
@@ -95,7 +95,8 @@ void Process::read_mappings() {
     char permissions[8];
     unsigned long start, end, offset, inode;
     int path = 0;
-    if (sscanf(line.c_str(), "%lx-%lx %7s %lx %*s %lu %n", &start, &end, permissions, &offset, &inode, &path) < 5) continue;
+    if (sscanf(line.c_str(), "%lx-%lx %7s %lx %*s %lu %n", &start, &end, permissions, &offset, &inode, &path) < 5)
+      continue;
     mapping.start = start, mapping.end = end, mapping.offset = offset, mapping.inode = inode;
     mapping.readable = permissions[0] == 'r', mapping.writable = permissions[1] == 'w',
     mapping.executable = permissions[2] == 'x';
@@ -111,7 +112,8 @@ void Process::read_mappings() {
   // Opening works for all, reading only for those who may: the kernel says so by an error in the middle or by an empty file.
   const std::string state = status_line(pid_, "State");
   if (state.empty()) throw unreadable_process(pid_, ESRCH);
-  if (state[0] == 'Z' || state[0] == 'X') throw Failure(kNoTarget, "process {} has ended: nobody has waited for it yet.", pid_);
+  if (state[0] == 'Z' || state[0] == 'X')
+    throw Failure(kNoTarget, "process {} has ended: nobody has waited for it yet.", pid_);
   throw unreadable_process(pid_, EPERM);
 }
 
@@ -273,8 +275,9 @@ bool Process::look_at(int tid, bool may_stop, const std::function<void(const Reg
     if (stop.error() == EPERM) {
       const std::string tracer = status_line(outer, "TracerPid");
       if (!tracer.empty() && tracer != "0") {
-        warn(fmt::format("kernel thread {} is traced by process {} and cannot be stopped a second time; its stack is missing.", tid,
-                         tracer));
+        warn(fmt::format(
+            "kernel thread {} is traced by process {} and cannot be stopped a second time; its stack is missing.", tid,
+            tracer));
       }
     }
   }
@@ -307,7 +310,8 @@ uint64_t Process::time_offset() const {
   // A time namespace's clock differs from ours by what its file says.
   char own[64] = {}, theirs[64] = {};
   if (readlink("/proc/self/ns/time", own, sizeof own - 1) < 0 ||
-      readlink(fmt::format("/proc/{}/ns/time", pid_).c_str(), theirs, sizeof theirs - 1) < 0 || strcmp(own, theirs) == 0)
+      readlink(fmt::format("/proc/{}/ns/time", pid_).c_str(), theirs, sizeof theirs - 1) < 0 ||
+      strcmp(own, theirs) == 0)
     return 0;
   std::ifstream file(fmt::format("/proc/{}/timens_offsets", pid_));
   std::string clock;
@@ -341,7 +345,8 @@ std::optional<Descriptor> Process::descriptor(int fd) {
 
 std::unique_ptr<Target> open_process(int pid, const TargetOptions& options) {
   struct stat status;
-  if (stat(fmt::format("/proc/{}", pid).c_str(), &status) != 0) throw Failure(kNoTarget, "there is no process {}.", pid);
+  if (stat(fmt::format("/proc/{}", pid).c_str(), &status) != 0)
+    throw Failure(kNoTarget, "there is no process {}.", pid);
   return std::make_unique<Process>(pid, options);
 }
 

@@ -56,7 +56,8 @@ void print_table(Rows& rows, const std::vector<uint32_t>& chosen, const std::vec
 }
 
 // How many have each value of a column, the most frequent first.
-std::vector<std::pair<std::string, size_t>> counts(Rows& rows, const std::vector<uint32_t>& chosen, const std::string& column) {
+std::vector<std::pair<std::string, size_t>> counts(Rows& rows, const std::vector<uint32_t>& chosen,
+                                                   const std::string& column) {
   std::map<std::string, size_t> count;
   for (uint32_t index : chosen) count[rows.cell(index, column)]++;
   std::vector<std::pair<std::string, size_t>> result(count.begin(), count.end());
@@ -76,7 +77,8 @@ int ps(int count, char** words) {
       {"--group", "BY", [&](const std::string& word) { options.group = word; }},
   };
   if (!parse_options(count, words, kPsHelp, flags, &options)) return kFine;
-  if (!options.operands.empty()) throw Failure(kUsage, "weft ps takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft ps takes one TARGET; '{}' is too much.", options.operands[0]);
   const std::vector<std::string>& columns = options.columns.empty() ? kColumns : options.columns;
   for (const std::string& column : columns) Rows::check(column, "--columns");
   if (!options.sort.empty()) Rows::check(options.sort.substr(options.sort[0] == '-' ? 1 : 0), "--sort");
@@ -99,7 +101,8 @@ int ps(int count, char** words) {
     Json json = begin_json(look, "ps");
     if (!options.group.empty()) {
       Json& groups = json["groups"] = Json::array();
-      for (const auto& [value, number] : counts(rows, chosen, options.group)) groups.push_back({{options.group, value}, {"count", number}});
+      for (const auto& [value, number] : counts(rows, chosen, options.group))
+        groups.push_back({{options.group, value}, {"count", number}});
     }
     Json& list = json["coroutines"] = Json::array();
     for (uint32_t index : chosen) list.push_back(json_of(look, rows, index));
@@ -107,7 +110,8 @@ int ps(int count, char** words) {
   } else {
     puts(summary_line(look).c_str());
     if (!options.group.empty()) {
-      for (const auto& [value, number] : counts(rows, chosen, options.group)) printf("%8zu  %s\n", number, value.c_str());
+      for (const auto& [value, number] : counts(rows, chosen, options.group))
+        printf("%8zu  %s\n", number, value.c_str());
     } else {
       print_table(rows, chosen, columns);
     }

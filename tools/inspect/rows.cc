@@ -27,9 +27,10 @@ bool is_among(const std::string& name, const char* const (&list)[N]) {
 
 const std::vector<std::string>& Rows::names() {
   static const std::vector<std::string> kNames = {
-      "id",    "state", "wait",  "waits",    "since", "run",     "longest", "switches", "stack", "stack_size", "name",   "top",   "frame",
-      "start", "fd",    "peer",  "object",   "owner", "target",  "left",    "pinned",   "age",   "creator",    "created", "tid",  "carrier",
-      "worker", "generation", "slot", "ending", "in"};
+      "id",     "state",      "wait",   "waits",      "since",  "run",    "longest", "switches",
+      "stack",  "stack_size", "name",   "top",        "frame",  "start",  "fd",      "peer",
+      "object", "owner",      "target", "left",       "pinned", "age",    "creator", "created",
+      "tid",    "carrier",    "worker", "generation", "slot",   "ending", "in"};
   return kNames;
 }
 
@@ -72,11 +73,14 @@ Value Rows::value(uint32_t index, const std::string& name) {
   auto elapsed = [&](uint64_t since) { return number(now > since ? (double)(now - since) : 0.); };
   if (name == "id") return number(c.id);
   if (name == "state") return words(name_of(c.state));
-  if (name == "since") return c.since && (c.state == State::parked || c.state == State::blocked) ? elapsed(*c.since) : unknown();
+  if (name == "since")
+    return c.since && (c.state == State::parked || c.state == State::blocked) ? elapsed(*c.since) : unknown();
   if (name == "run") return number((double)c.run_time);
   if (name == "longest") return number((double)c.longest_run);
   if (name == "switches") return number((double)c.switches());
-  if (name == "stack") return c.runs() && copy.size == 0 ? unknown() : number((double)(c.stack_high() - std::min(c.stack_high(), copy.low)));
+  if (name == "stack")
+    return c.runs() && copy.size == 0 ? unknown()
+                                      : number((double)(c.stack_high() - std::min(c.stack_high(), copy.low)));
   if (name == "stack_size") return number((double)c.stack_size);
   if (name == "name") return words(c.name);
   if (name == "age") return c.born == 0 ? unknown() : elapsed(c.born);
@@ -105,7 +109,8 @@ Value Rows::value(uint32_t index, const std::string& name) {
   if (name == "in") return words(w.function);
   if (name == "fd") return w.fds.empty() ? unknown() : number(w.fds[0]);
   if (name == "peer") return w.descriptors.empty() ? unknown() : words(w.descriptors[0].peer);
-  if (name == "object") return w.object == 0 ? unknown() : Value{(double)w.object, fmt::format("{:#x}", w.object), true};
+  if (name == "object")
+    return w.object == 0 ? unknown() : Value{(double)w.object, fmt::format("{:#x}", w.object), true};
   if (name == "owner") return w.owner ? number(*w.owner) : w.owner_tid != 0 ? number(w.owner_tid) : unknown();
   if (name == "target") return w.target ? number(*w.target) : unknown();
   if (name == "left") return w.left ? number((double)*w.left) : unknown();

@@ -51,7 +51,11 @@ uint64_t FieldTable::get(const char* record, FieldId id) const {
 std::string FieldTable::text(const char* record, FieldId id) const {
   const DescriptorField& field = of(id);
   const char* begin = record + field.offset;
-  return {begin, strnlen(begin, field.size)};
+  std::string text(begin, strnlen(begin, field.size));
+  // It goes to terminals: what would steer them does not.
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
 }
 
 Runtime Runtime::find(Target& target) {
@@ -66,7 +70,9 @@ Runtime Runtime::find(Target& target) {
     }
     for_each_note(target, module, [&](const Note& note, uint64_t address) {
       int64_t distance;
-      if (runtime.module_ != nullptr || note.name != kNoteName || note.type != kNoteType || note.content.size() != sizeof distance) return;
+      if (runtime.module_ != nullptr || note.name != kNoteName || note.type != kNoteType ||
+          note.content.size() != sizeof distance)
+        return;
       memcpy(&distance, note.content.data(), sizeof distance);
       runtime.module_ = &module;
       runtime.address_ = address + (uint64_t)distance;
@@ -77,8 +83,8 @@ Runtime Runtime::find(Target& target) {
     const std::string damage = target.damage();
     if (!damage.empty()) throw Failure(kTruncated, "{}; no WEFT note in what there is of {} modules.", damage, count);
     if (unreadable != 0)
-      throw Failure(kNotWeft, "{} is not known to run under weft: {} of {} modules could not be read: {}.", target.name(), unreadable,
-                    count, why);
+      throw Failure(kNotWeft, "{} is not known to run under weft: {} of {} modules could not be read: {}.",
+                    target.name(), unreadable, count, why);
     throw Failure(kNotWeft, "{} is not running under weft (no WEFT note in {} modules).", target.name(), count);
   }
   // An older minor version's header is shorter; what it lacks stays 0.
@@ -87,18 +93,18 @@ Runtime Runtime::find(Target& target) {
       memcmp(runtime.header_.magic, kDescriptorMagic, sizeof kDescriptorMagic) != 0) {
     const std::string damage = target.damage();
     if (!damage.empty()) throw Failure(kTruncated, "{}; weft's descriptor is not in what there is.", damage);
-    throw Failure(target.kind() == Target::Kind::process ? kNotWeft : kTruncated, "{}: the descriptor of {} could not be read.",
-                  target.name(), runtime.module_->path);
+    throw Failure(target.kind() == Target::Kind::process ? kNotWeft : kTruncated,
+                  "{}: the descriptor of {} could not be read.", target.name(), runtime.module_->path);
   }
   if (runtime.header_.major != kDescriptorMajor)
-    throw Failure(kVersion, "target speaks descriptor {}.{}, this tool knows {}.x; use the tool shipped with {}.", runtime.header_.major,
-                  runtime.header_.minor, kDescriptorMajor, runtime.module_->path);
+    throw Failure(kVersion, "target speaks descriptor {}.{}, this tool knows {}.x; use the tool shipped with {}.",
+                  runtime.header_.major, runtime.header_.minor, kDescriptorMajor, runtime.module_->path);
   const size_t size = std::min<size_t>(runtime.header_.size, sizeof(DescriptorHeader));
   if (size < kStart || !target.read(runtime.address_, &runtime.header_, size))
     throw Failure(kTruncated, "{}: the descriptor of {} could not be read.", target.name(), runtime.module_->path);
   const DescriptorHeader& header = runtime.header_;
-  if (header.slot_size == 0 || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord || header.slots_per_chunk == 0 ||
-      header.registers > kMaxSavedRegisters || header.frame_size > kPage)
+  if (header.slot_size == 0 || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
+      header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters || header.frame_size > kPage)
     throw Failure(kTruncated, "{}: the descriptor of {} is damaged.", target.name(), runtime.module_->path);
   runtime.slot_ = read_fields(target, header.slot_field, header.slot_fields, header.slot_size);
   runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, 0);
@@ -116,7 +122,8 @@ Runtime::Table Runtime::read_slots() const {
   table.slot_size = header_.slot_size;
   uint32_t count = slots();
   const uint32_t per_chunk = header_.slots_per_chunk;
-  const uint32_t chunks = (uint32_t)std::min<uint64_t>(((uint64_t)count + per_chunk - 1) / per_chunk, header_.max_chunks);
+  const uint32_t chunks =
+      (uint32_t)std::min<uint64_t>(((uint64_t)count + per_chunk - 1) / per_chunk, header_.max_chunks);
   std::vector<uint64_t> chunk(chunks);
   if (chunks == 0 || !target_->read(at(header_.chunks), chunk.data(), chunks * sizeof(uint64_t))) return table;
   count = (uint32_t)std::min<uint64_t>(count, (uint64_t)chunks * per_chunk);
@@ -125,7 +132,8 @@ Runtime::Table Runtime::read_slots() const {
   std::vector<ReadRequest> requests;
   for (uint32_t i = 0; i < chunks; i++) {
     const uint32_t first = i * per_chunk, slots = std::min(per_chunk, count - first);
-    requests.push_back({chunk[i], table.bytes.data() + (size_t)first * table.slot_size, (size_t)slots * table.slot_size});
+    requests.push_back(
+        {chunk[i], table.bytes.data() + (size_t)first * table.slot_size, (size_t)slots * table.slot_size});
     for (uint32_t j = 0; j < slots; j++) table.address.push_back(chunk[i] + (uint64_t)j * table.slot_size);
   }
   target_->read(requests);
@@ -188,7 +196,8 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
   std::vector<ReadRequest> requests;
   std::vector<int32_t> tids;
   for (const Coroutine& c : coroutines) {
-    const bool wanted = c.carrier != 0 && (c.runs() || c.pinned || c.state == State::running || c.state == State::blocked);
+    const bool wanted =
+        c.carrier != 0 && (c.runs() || c.pinned || c.state == State::running || c.state == State::blocked);
     if (wanted && c.is_used()) tid_of[c.carrier] = 0;
   }
   tids.resize(tid_of.size());
@@ -203,12 +212,14 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
   }
   for (Coroutine& c : coroutines) {
     if (auto found = tid_of.find(c.carrier); found != tid_of.end()) c.carrier_tid = found->second;
-    if (c.wait_kind != WaitKind::poll || c.state != State::parked || c.wait_count == 0 || header_.poll_wait_size < 4) continue;
+    if (c.wait_kind != WaitKind::poll || c.state != State::parked || c.wait_count == 0 || header_.poll_wait_size < 4)
+      continue;
     const uint32_t shown = std::min(c.wait_count, Coroutine::kMaxPollShown);
     std::vector<int32_t> fds(shown, -1);
     std::vector<ReadRequest> list;
     for (uint32_t i = 0; i < shown; i++) {
-      list.push_back({c.wait_object + (uint64_t)i * header_.poll_wait_size + header_.poll_wait_fd, &fds[i], sizeof fds[i]});
+      list.push_back(
+          {c.wait_object + (uint64_t)i * header_.poll_wait_size + header_.poll_wait_fd, &fds[i], sizeof fds[i]});
     }
     target_->read(list);
     for (uint32_t i = 0; i < shown; i++) {
@@ -253,7 +264,8 @@ std::vector<Counter> Runtime::counters() const {
   std::vector<uint64_t> own(count);
   for (uint32_t i = 0; i < workers; i++) {
     const uint64_t worker = at(header_.workers) + (uint64_t)i * header_.worker_size;
-    if (!target_->read(worker + worker_.offset(FieldId::worker_counters), own.data(), count * sizeof(uint64_t))) continue;
+    if (!target_->read(worker + worker_.offset(FieldId::worker_counters), own.data(), count * sizeof(uint64_t)))
+      continue;
     for (uint32_t j = 0; j < count; j++) values[j] += own[j];
   }
   for (uint32_t i = 0; i < count; i++) {
@@ -264,7 +276,9 @@ std::vector<Counter> Runtime::counters() const {
   return result;
 }
 
-bool Runtime::in_trampoline(uint64_t pc) const { return pc >= at(header_.trampoline) && pc < at(header_.trampoline_end); }
+bool Runtime::in_trampoline(uint64_t pc) const {
+  return pc >= at(header_.trampoline) && pc < at(header_.trampoline_end);
+}
 
 Registers Runtime::switched_out(const Coroutine& coroutine) const {
   Registers registers;
@@ -279,8 +293,9 @@ const char* name_of(State state) {
 }
 
 const char* name_of(WaitKind kind) {
-  constexpr const char* kNames[] = {"none",   "read",      "write",   "poll", "lock",   "condition", "sleep", "join",       "futex",
-                                    "semaphore", "barrier", "once", "region", "signal", "file",      "rwlock_read", "rwlock_write"};
+  constexpr const char* kNames[] = {"none",   "read",   "write", "poll",        "lock",        "condition",
+                                    "sleep",  "join",   "futex", "semaphore",   "barrier",     "once",
+                                    "region", "signal", "file",  "rwlock_read", "rwlock_write"};
   return (size_t)kind < std::size(kNames) ? kNames[(size_t)kind] : "?";
 }
 

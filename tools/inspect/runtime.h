@@ -61,7 +61,7 @@ struct Coroutine {
   uint64_t switches() const { return ((uint64_t)sequence + 1) / 2; }
   bool is_used() const { return state != State::free; }
   bool on_stack() const { return is_used() && state != State::finished; }  // it has a stack worth unwinding
-  bool runs() const { return (sequence & 1) != 0; }  // its registers are a kernel thread's
+  bool runs() const { return (sequence & 1) != 0; }                        // its registers are a kernel thread's
   uint64_t stack_high() const { return stack_low + stack_size; }
   uint64_t stack_used() const { return sp >= stack_low && sp < stack_high() ? stack_high() - sp : 0; }
 };
@@ -119,7 +119,9 @@ class Runtime {
   bool is_own(uint64_t pc) const { return module_->contains(pc); }
   // Where a coroutine that does not run goes on: inside of weft_switch, whose own unwind rules say where it has saved the rest.
   Registers switched_out(const Coroutine& coroutine) const;
-  uint64_t sequence_address(const Coroutine& coroutine) const { return coroutine.address + slot_.offset(FieldId::sequence); }
+  uint64_t sequence_address(const Coroutine& coroutine) const {
+    return coroutine.address + slot_.offset(FieldId::sequence);
+  }
 
  private:
   Target* target_ = nullptr;

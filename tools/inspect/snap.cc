@@ -42,7 +42,8 @@ int snap(int count, char** words) {
   };
   if (!parse_options(count, words, kSnapHelp, flags, &options)) return kFine;
   if (options.output.empty()) throw Failure(kUsage, "weft snap needs -o FILE.");
-  if (!options.operands.empty()) throw Failure(kUsage, "weft snap takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft snap takes one TARGET; '{}' is too much.", options.operands[0]);
 
   options.symbols.lines = false;
   auto owned = std::make_unique<Recorder>(open_target(options.target, options.where));

@@ -57,10 +57,11 @@ Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options
   if (bytes_.size() < sizeof header) throw Failure(kTruncated, "{}: truncated: its header is missing.", name);
   memcpy(&header, bytes_.data(), sizeof header);
   if (header.major != kSnapshotMajor)
-    throw Failure(kVersion, "{} is a snapshot of version {}.{}, this tool knows {}.x; use the tool that made it.", name, header.major,
-                  header.minor, kSnapshotMajor);
+    throw Failure(kVersion, "{} is a snapshot of version {}.{}, this tool knows {}.x; use the tool that made it.", name,
+                  header.major, header.minor, kSnapshotMajor);
   size_t at = sizeof header;
-  if (header.description > bytes_.size() - at) throw Failure(kTruncated, "{}: truncated: its description is missing.", name);
+  if (header.description > bytes_.size() - at)
+    throw Failure(kTruncated, "{}: truncated: its description is missing.", name);
   const char* begin = bytes_.data() + at;
   try {
     read_description(json::parse(begin, begin + header.description));
@@ -71,7 +72,8 @@ Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options
   uint64_t last = 0;
   while (at < bytes_.size()) {
     SnapshotExtent extent;
-    if (bytes_.size() - at < sizeof extent) throw Failure(kTruncated, "{}: truncated after {} extents.", name, extents_.size());
+    if (bytes_.size() - at < sizeof extent)
+      throw Failure(kTruncated, "{}: truncated after {} extents.", name, extents_.size());
     memcpy(&extent, bytes_.data() + at, sizeof extent);
     at += sizeof extent;
     if (extent.size > bytes_.size() - at || extent.address < last || extent.address + extent.size < extent.address)
@@ -95,7 +97,8 @@ void Snapshot::read_description(const json& description) {
     module.error = each.at("error");
     module.eh_frame_hdr = each.at("ehFrameHdr");
     for (const json& header : each.at("headers")) {
-      module.headers.push_back({header.at(0), header.at(1), header.at(2), header.at(3), header.at(4), header.at(5), header.at(6)});
+      module.headers.push_back(
+          {header.at(0), header.at(1), header.at(2), header.at(3), header.at(4), header.at(5), header.at(6)});
     }
     modules_.push_back(module);
   }

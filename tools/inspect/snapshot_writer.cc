@@ -82,7 +82,9 @@ std::optional<Descriptor> Recorder::descriptor(int fd) {
   return found;
 }
 
-void Recorder::amend(uint64_t address, std::span<const char> bytes) { record_->keep(address, bytes.data(), bytes.size()); }
+void Recorder::amend(uint64_t address, std::span<const char> bytes) {
+  record_->keep(address, bytes.data(), bytes.size());
+}
 
 void Recorder::forget(uint64_t begin, uint64_t end) {
   while (begin < end) {
@@ -102,9 +104,15 @@ json Recorder::Record::description(const Target& target) const {
     for (const ProgramHeader& h : module.headers) {
       headers.push_back({h.type, h.flags, h.offset, h.vaddr, h.file_size, h.memory_size, h.alignment});
     }
-    modules.push_back({{"path", module.path}, {"buildId", module.build_id}, {"start", module.start}, {"end", module.end},
-                       {"bias", module.bias}, {"deleted", module.deleted}, {"error", module.error},
-                       {"ehFrameHdr", module.eh_frame_hdr}, {"headers", headers}});
+    modules.push_back({{"path", module.path},
+                       {"buildId", module.build_id},
+                       {"start", module.start},
+                       {"end", module.end},
+                       {"bias", module.bias},
+                       {"deleted", module.deleted},
+                       {"error", module.error},
+                       {"ehFrameHdr", module.eh_frame_hdr},
+                       {"headers", headers}});
   }
   json& all_threads = result["threads"] = json::array();
   for (const Thread& thread : threads) {
@@ -112,20 +120,24 @@ json Recorder::Record::description(const Target& target) const {
   }
   json& all_registers = result["registers"] = json::array();
   for (const auto& [tid, found] : registers) {
-    all_registers.push_back({{"tid", tid}, {"known", found.first.known}, {"values", found.first.value},
+    all_registers.push_back({{"tid", tid},
+                             {"known", found.first.known},
+                             {"values", found.first.value},
                              {"stopped", found.second == Found::stopped}});
   }
   json& all_descriptors = result["descriptors"] = json::array();
   for (const auto& [fd, descriptor] : descriptors) {
-    all_descriptors.push_back({{"fd", fd}, {"what", descriptor.what}, {"kind", descriptor.kind}, {"local", descriptor.local},
+    all_descriptors.push_back({{"fd", fd},
+                               {"what", descriptor.what},
+                               {"kind", descriptor.kind},
+                               {"local", descriptor.local},
                                {"peer", descriptor.peer}});
   }
   return result;
 }
 
 uint64_t Recorder::write(const std::string& path) {
-  const std::string description =
-      record_->description(*from_).dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string description = record_->description(*from_).dump(-1, ' ', false, json::error_handler_t::replace);
   std::FILE* file = fopen(path.c_str(), "wbe");
   if (file == nullptr) throw Failure(kNoTarget, "cannot write {}: {}.", path, strerror(errno));
   SnapshotHeader header{};

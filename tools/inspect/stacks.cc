@@ -258,7 +258,8 @@ void Copier::copy_threads() {
 }  // namespace
 
 const char* name_of(Ending ending) {
-  constexpr const char* kNames[] = {"complete", "truncated", "no-unwind-info", "unreadable", "moving", "partial", "none"};
+  constexpr const char* kNames[] = {"complete", "truncated", "no-unwind-info", "unreadable", "moving",
+                                    "partial",  "none"};
   return kNames[(size_t)ending];
 }
 

@@ -37,13 +37,13 @@ enum class Ending : uint8_t {
 const char* name_of(Ending ending);
 
 struct StackCopy {
-  Coroutine coroutine;     // of the same moment; of a kernel thread: id 0
-  int thread = 0;          // tid, of what was read from a kernel thread
+  Coroutine coroutine;  // of the same moment; of a kernel thread: id 0
+  int thread = 0;       // tid, of what was read from a kernel thread
   Registers registers;
-  uint64_t low = 0;        // address of the first byte
+  uint64_t low = 0;             // address of the first byte
   const char* bytes = nullptr;  // in Stacks::store
   size_t size = 0;
-  uint64_t end = 0;        // stack pointer of the first function, where the stack has been unwound to its end; 0: not known
+  uint64_t end = 0;  // stack pointer of the first function, where the stack has been unwound to its end; 0: not known
   Ending ending = Ending::complete;  // of the copy: complete, unreadable, moving, partial or none
   bool in_system_call = false;
 };
@@ -51,10 +51,10 @@ struct StackCopy {
 struct Stacks {
   std::vector<StackCopy> copies;  // one a used slot, in the order of slots
   ByteStore store;
-  uint64_t clock = 0;             // CLOCK_MONOTONIC when they were read
-  bool coherent = false;          // one instant for all
-  unsigned moved = 0;             // were copied more than once
-  unsigned stopped = 0;           // kernel threads stopped
+  uint64_t clock = 0;     // CLOCK_MONOTONIC when they were read
+  bool coherent = false;  // one instant for all
+  unsigned moved = 0;     // were copied more than once
+  unsigned stopped = 0;   // kernel threads stopped
   uint64_t stopped_nanoseconds = 0;
 
   std::span<const char> bytes_of(const StackCopy& copy) const { return {copy.bytes, copy.size}; }
@@ -62,9 +62,9 @@ struct Stacks {
 
 struct CopyOptions {
   Stop stop = Stop::running;
-  bool stacks = true;            // false: slots alone
-  bool threads = false;          // kernel threads that run no coroutine too, behind the coroutines
-  bool check_sequence = true;    // false only for the test that shows what the check is for
+  bool stacks = true;          // false: slots alone
+  bool threads = false;        // kernel threads that run no coroutine too, behind the coroutines
+  bool check_sequence = true;  // false only for the test that shows what the check is for
 };
 
 Stacks copy_stacks(const Runtime& runtime, const CopyOptions& options);

@@ -37,9 +37,12 @@ bool is_gauge(const std::string& name) {
 std::string escaped(const std::string& text) {
   std::string result;
   for (char c : text) {
-    if (c == '\\') result += "\\\\";
-    else if (c == '\n') result += "\\n";
-    else result += c;
+    if (c == '\\')
+      result += "\\\\";
+    else if (c == '\n')
+      result += "\\n";
+    else
+      result += c;
   }
   return result;
 }
@@ -62,7 +65,8 @@ int stat(int count, char** words) {
       {"--prom", nullptr, [&](const std::string&) { options.prometheus = true; }},
   };
   if (!parse_options(count, words, kStatHelp, flags, &options)) return kFine;
-  if (!options.operands.empty()) throw Failure(kUsage, "weft stat takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft stat takes one TARGET; '{}' is too much.", options.operands[0]);
 
   Look look(open_target(options.target, options.where), options);
   CopyOptions copy = copy_options(options);
@@ -81,8 +85,12 @@ int stat(int count, char** words) {
     Json& list = json["workers"] = Json::array();
     for (const Worker& worker : workers) {
       const Coroutine* running = look.by_address(worker.running);
-      list.push_back({{"index", worker.index}, {"switches", worker.switches}, {"queue", worker.length}, {"sleeping", worker.sleeping},
-                      {"carrier", worker.carrier_tid}, {"running", running == nullptr ? Json(nullptr) : Json(running->id)}});
+      list.push_back({{"index", worker.index},
+                      {"switches", worker.switches},
+                      {"queue", worker.length},
+                      {"sleeping", worker.sleeping},
+                      {"carrier", worker.carrier_tid},
+                      {"running", running == nullptr ? Json(nullptr) : Json(running->id)}});
     }
     print(json);
   } else {
@@ -91,8 +99,8 @@ int stat(int count, char** words) {
       printf("%16s  %-22s %s\n", with_commas(counter.value).c_str(), counter.name.c_str(), counter.text.c_str());
     }
     for (const Worker& worker : workers) {
-      printf("worker %u: %s switches, %u queued, %s\n", worker.index, with_commas(worker.switches).c_str(), worker.length,
-             worker.sleeping ? "sleeping" : fmt::format("thread {}", worker.carrier_tid).c_str());
+      printf("worker %u: %s switches, %u queued, %s\n", worker.index, with_commas(worker.switches).c_str(),
+             worker.length, worker.sleeping ? "sleeping" : fmt::format("thread {}", worker.carrier_tid).c_str());
     }
   }
   return kFine;

@@ -33,7 +33,8 @@ std::string function_of(Dwarf_Die* die) {
   for (unsigned name : {DW_AT_linkage_name, DW_AT_MIPS_linkage_name}) {
     if (dwarf_attr_integrate(die, name, &attribute) != nullptr) return demangled(dwarf_formstring(&attribute));
   }
-  const char* plain = dwarf_attr_integrate(die, DW_AT_name, &attribute) == nullptr ? nullptr : dwarf_formstring(&attribute);
+  const char* plain =
+      dwarf_attr_integrate(die, DW_AT_name, &attribute) == nullptr ? nullptr : dwarf_formstring(&attribute);
   return plain == nullptr ? "" : plain;
 }
 
@@ -79,7 +80,8 @@ struct Symbols::Implementation {
   std::unordered_map<uint64_t, Named> exact, calls;
 };
 
-Symbols::Symbols(Target& target, SymbolOptions options) : own_(std::make_unique<Implementation>(target, std::move(options))) {}
+Symbols::Symbols(Target& target, SymbolOptions options)
+    : own_(std::make_unique<Implementation>(target, std::move(options))) {}
 Symbols::~Symbols() = default;
 
 void Symbols::Implementation::add_lines(Dwfl_Module* module, uint64_t address, Named* named) {
@@ -128,7 +130,8 @@ Named Symbols::Implementation::look_up(uint64_t pc, uint64_t address) {
   GElf_Off offset = 0;
   const char* name = dwfl_module_addrinfo(module, address, &offset, &symbol, nullptr, nullptr, nullptr);
   // A stripped file has few symbols: the nearest one before is not the function unless it reaches so far.
-  const bool covers = symbol.st_size == 0 ? GELF_ST_TYPE(symbol.st_info) != STT_FUNC || offset == 0 : offset < symbol.st_size;
+  const bool covers =
+      symbol.st_size == 0 ? GELF_ST_TYPE(symbol.st_info) != STT_FUNC || offset == 0 : offset < symbol.st_size;
   if (name != nullptr && covers) named.locations.back().function = demangled(name);
   if (options.lines) add_lines(module, address, &named);
   return named;

@@ -23,8 +23,8 @@ struct Location {
 struct Named {
   uint64_t pc = 0;
   const Module* module = nullptr;
-  uint64_t offset = 0;              // of the pc in the module's file addresses
-  std::vector<Location> locations;  // innermost first; never empty
+  uint64_t offset = 0;                                           // of the pc in the module's file addresses
+  std::vector<Location> locations;                               // innermost first; never empty
   const Location& function() const { return locations.back(); }  // the one that has the frame
 };
 
@@ -39,8 +39,8 @@ class Symbols {
   Symbols(Target& target, SymbolOptions options);
   ~Symbols();
 
-  const Named& at(const Frame& frame);             // by pc - 1 unless it is exact
-  const Named& at(uint64_t address, bool exact);   // of a function, a start routine: exact
+  const Named& at(const Frame& frame);            // by pc - 1 unless it is exact
+  const Named& at(uint64_t address, bool exact);  // of a function, a start routine: exact
   // "function", or "module+0x1234" where there is no name.
   std::string text(const Named& named) const;
   std::string short_text(const Named& named) const;  // without arguments of functions

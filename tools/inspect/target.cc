@@ -46,7 +46,8 @@ const Module* Target::module_at(uint64_t address) const {
 }
 
 std::unique_ptr<Target> open_target(const std::string& name, const TargetOptions& options) {
-  if (!name.empty() && name.size() < 10 && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }))
+  if (!name.empty() && name.size() < 10 &&
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return open_process(std::stoi(name), options);
 
   const int fd = open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -58,8 +59,10 @@ std::unique_ptr<Target> open_target(const std::string& name, const TargetOptions
   if (got > 0 && is_snapshot(start, (size_t)got)) return open_snapshot(fd, name, options);
   if (got > 0 && is_elf_header(start, (size_t)got) && is_core(start)) return open_core(fd, name, options);
   close(fd);
-  throw Failure(kNoTarget, "{} is neither a core file nor a snapshot of weft. TARGET is a process id, a core file or what weft snap wrote.",
-                name);
+  throw Failure(
+      kNoTarget,
+      "{} is neither a core file nor a snapshot of weft. TARGET is a process id, a core file or what weft snap wrote.",
+      name);
 }
 
 }  // namespace weft::inspect

@@ -49,9 +49,9 @@ struct Module {
   std::string path;      // as the target names it; "[vdso]"
   std::string build_id;  // lower-case hex, "" where it has none or it could not be read
   uint64_t start = 0, end = 0;
-  uint64_t bias = 0;     // address in memory less address in the file
+  uint64_t bias = 0;  // address in memory less address in the file
   bool deleted = false;
-  std::string error;     // why its headers could not be read; "" they were
+  std::string error;  // why its headers could not be read; "" they were
   std::vector<ProgramHeader> headers;
   uint64_t eh_frame_hdr = 0;  // its address, 0: none
 
@@ -73,8 +73,8 @@ enum class Found : uint8_t {
 };
 
 struct Descriptor {
-  std::string what;  // as its link in /proc says: "socket:[123]", "/etc/passwd"
-  std::string kind;  // "tcp", "tcp6", "udp", "unix", "pipe", "file", …
+  std::string what;         // as its link in /proc says: "socket:[123]", "/etc/passwd"
+  std::string kind;         // "tcp", "tcp6", "udp", "unix", "pipe", "file", …
   std::string local, peer;  // of sockets, "" not known
 };
 

@@ -16,9 +16,10 @@ namespace weft::inspect {
 
 struct Frame {
   uint64_t pc = 0;
-  uint64_t cfa = 0;     // stack pointer of the caller, 0: not known
-  bool exact = false;   // the pc itself is to be named, not the call before it: the first frame of a running one, and what a signal
-                        // interrupted
+  uint64_t cfa = 0;  // stack pointer of the caller, 0: not known
+  bool exact =
+      false;  // the pc itself is to be named, not the call before it: the first frame of a running one, and what a signal
+              // interrupted
 };
 
 struct Trace {

@@ -25,9 +25,8 @@ class Libdw : public Unwinder {
               *thread = self;
               return true;
             },
-        .memory_read = [](Dwfl*, Dwarf_Addr address, Dwarf_Word* result, void* self) {
-          return ((Libdw*)self)->read(address, result);
-        },
+        .memory_read = [](Dwfl*, Dwarf_Addr address, Dwarf_Word* result,
+                          void* self) { return ((Libdw*)self)->read(address, result); },
         .set_initial_registers = [](Dwfl_Thread* thread, void* self) { return ((Libdw*)self)->set(thread); },
         .detach = nullptr,
         .thread_detach = nullptr,

@@ -16,8 +16,8 @@
 #include "unwind.h"
 
 // Of libunwind's own files, not declared in its headers: the search in a table that lies in the target.
-extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t space, unw_word_t ip, unw_dyn_info_t* info, unw_proc_info_t* found,
-                                                  int need_unwind_info, void* argument);
+extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t space, unw_word_t ip, unw_dyn_info_t* info,
+                                                  unw_proc_info_t* found, int need_unwind_info, void* argument);
 
 namespace {
 
@@ -118,7 +118,8 @@ int Libunwind::find(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* foun
   uint32_t count;
   if (!memory_.bytes(module->eh_frame_hdr, &header, sizeof header) ||
       !memory_.bytes(module->eh_frame_hdr + 8, &count, sizeof count) || header.version != 1 ||
-      header.frame_encoding != kPcRelative4 || header.count_encoding != kUnsigned4 || header.table_encoding != kDataRelative4)
+      header.frame_encoding != kPcRelative4 || header.count_encoding != kUnsigned4 ||
+      header.table_encoding != kDataRelative4)
     return -UNW_ENOINFO;
   unw_dyn_info_t info{};
   info.format = UNW_INFO_FORMAT_REMOTE_TABLE;
@@ -174,8 +175,11 @@ Trace Libunwind::walk(const StackCopy& copy, std::span<const char> stack) {
     unreadable_ = no_rules_ = 0;
     const int step = unw_step(&cursor);
     if (no_rules_ != 0 || step < 0) {
-      trace.where = unreadable_ != 0 ? unreadable_ : pc;
-      trace.ending = unreadable_ != 0 ? memory_missing(copy, stack) : no_rules_ != 0 ? Ending::no_unwind_info : Ending::truncated;
+      const bool missing = no_rules_ == 0 && unreadable_ != 0;
+      trace.where = missing ? unreadable_ : pc;
+      trace.ending = missing          ? memory_missing(copy, stack)
+                     : no_rules_ != 0 ? Ending::no_unwind_info
+                                      : Ending::truncated;
       return trace;
     }
     if (step == 0) break;

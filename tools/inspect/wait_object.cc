@@ -16,11 +16,16 @@ constexpr uint64_t kRwlockWriter = 24;
 
 const char* kind_text(WaitKind kind) {
   switch (kind) {
-    case WaitKind::none: return "";
-    case WaitKind::lock: return "mutex";
-    case WaitKind::rwlock_read: return "rwlock read";
-    case WaitKind::rwlock_write: return "rwlock write";
-    default: return name_of(kind);
+    case WaitKind::none:
+      return "";
+    case WaitKind::lock:
+      return "mutex";
+    case WaitKind::rwlock_read:
+      return "rwlock read";
+    case WaitKind::rwlock_write:
+      return "rwlock write";
+    default:
+      return name_of(kind);
   }
 }
 
@@ -51,6 +56,11 @@ WaitedFor waited_for(Look& look, uint32_t index) {
   const Coroutine& c = copy.coroutine;
   WaitedFor result;
   if (c.pinned) result.pinned = name_of(c.pin_reason);
+  if (c.state == State::running && copy.in_system_call) {
+    // A call that weft does not weave, or that it makes on a kernel thread of the coroutine's own.
+    result.kind = "call";
+    result.function = region_function(look, index);
+  }
   if (c.state != State::parked && c.state != State::blocked) return result;
   result.kind = kind_text(c.wait_kind);
   if (c.state == State::blocked) result.kind = "region";
@@ -105,7 +115,8 @@ std::string text(const WaitedFor& waited) {
     if (!descriptor.peer.empty()) {
       words += " " + descriptor.peer;
     } else if (!descriptor.local.empty() || !descriptor.kind.empty()) {
-      words += " " + (descriptor.local.empty() ? descriptor.kind == "file" ? descriptor.what : descriptor.kind : descriptor.local);
+      words += " " + (descriptor.local.empty() ? descriptor.kind == "file" ? descriptor.what : descriptor.kind
+                                               : descriptor.local);
     }
   }
   if (waited.fds.size() > kShown) words += fmt::format(" and {} more", waited.fds.size() - kShown);

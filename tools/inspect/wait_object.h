@@ -13,16 +13,16 @@
 namespace weft::inspect {
 
 struct WaitedFor {
-  std::string kind;             // "read", "write", "poll", "mutex", "rwlock read", "join", …; "" waits for nothing
+  std::string kind;  // "read", "write", "poll", "mutex", "rwlock read", "join", …; "" waits for nothing
   std::vector<int> fds;
   std::vector<Descriptor> descriptors;  // of fds, as far as known
-  uint64_t object = 0;          // address
-  int owner_tid = 0;            // of a mutex or a rwlock held by a writer: as the lock holds it
-  std::optional<uint32_t> owner;   // coroutine
-  std::optional<uint32_t> target;  // of a join: coroutine
-  std::optional<int64_t> left;     // nanoseconds to its deadline, negative: past
-  std::string function;         // of a region: the call that it is in
-  std::string pinned;           // reason, "" it is not pinned
+  uint64_t object = 0;                  // address
+  int owner_tid = 0;                    // of a mutex or a rwlock held by a writer: as the lock holds it
+  std::optional<uint32_t> owner;        // coroutine
+  std::optional<uint32_t> target;       // of a join: coroutine
+  std::optional<int64_t> left;          // nanoseconds to its deadline, negative: past
+  std::string function;                 // of a region: the call that it is in
+  std::string pinned;                   // reason, "" it is not pinned
 };
 
 WaitedFor waited_for(Look& look, uint32_t copy);
