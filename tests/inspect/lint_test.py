@@ -60,6 +60,36 @@ class LintTest(woven.WovenTest):
     def test_ring_of_joins(self):
         self.check("join_ring", "deadlock", ["joins_the_next"] * 3)
 
+    def small_fault(self, name, rule):
+        process = self.start("small_faults", name)
+        if name == "closed":
+            def reading():
+                return self.inspect_json("ps", process.pid)["states"]["parked"] == 1
+
+            self.until(reading)
+            self.assertEqual(self.findings(process.pid), [])
+            process.stdin.write(b"x")
+            process.stdin.flush()
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+
+        def named():
+            return self.findings(process.pid)
+
+        found = self.until(named)
+        self.assertEqual([finding["rule"] for finding in found], [rule])
+        return found[0]
+
+    def test_closed_descriptor(self):
+        self.assertEqual(self.small_fault("closed", "closed-fd")["figures"][0]["name"], "fd")
+
+    def test_full_stack(self):
+        finding = self.small_fault("stack", "stack-nearly-full")
+        part = next(figure["value"] for figure in finding["figures"] if figure["name"] == "part")
+        self.assertGreater(part, finding["thresholds"][0]["value"])
+
+    def test_lock_of_a_thread_that_has_ended(self):
+        self.small_fault("orphan", "orphaned-lock")
+
     def test_healthy(self):
         process = self.start("healthy")
         for _ in range(5):
