@@ -33,6 +33,7 @@ class Depths(Case):
         with Woven("inspect_depths", COUNT) as woven:
             settled(woven.pid, COUNT)
             self.both(woven.pid, COUNT)
+            self.assertEqual(answer("bt", woven.pid)["stoppedThreads"], 0)
 
     def test_unwinders_agree_frame_by_frame(self):
         with Woven("inspect_depths", 200) as woven:

@@ -69,10 +69,9 @@ class Places(Case):
                               f"^weft: cannot read process {woven.pid}: Operation not permitted. It belongs to user 0, you are {NOBODY}. "
                               "Try sudo, or docker run --cap-add=SYS_PTRACE.")
 
-    def test_undumpable(self):
+    def woven_by_nobody(self, *arguments):
         self.need_root()
-        for name in ("weft", "libweft.so"):
-            shutil.copy(os.path.join(BUILD, name), self.path(name))
+        shutil.copy(os.path.join(BUILD, "libweft.so"), self.path("libweft.so"))
         for name in ("inspect_depths", "libinspect_deep.so"):
             shutil.copy(os.path.join(PROGRAMS, name), self.path(name))
 
@@ -81,8 +80,18 @@ class Places(Case):
             os.setgid(NOBODY)
             os.setuid(NOBODY)
 
-        with Woven(self.path("inspect_depths"), 4, "undumpable", preload=self.path("libweft.so"), preexec_fn=leave,
-                   environment={"LD_LIBRARY_PATH": self.directory}) as woven:
+        return Woven(self.path("inspect_depths"), *arguments, preload=self.path("libweft.so"), preexec_fn=leave,
+                     environment={"LD_LIBRARY_PATH": self.directory})
+
+    def test_same_user_without_capabilities(self):
+        with self.woven_by_nobody(20) as woven:
+            settled(woven.pid, 20)
+            result = as_nobody([self.own_copy(), "bt", str(woven.pid), "--json"])
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assert_all_right(json.loads(result.stdout), 20)
+
+    def test_undumpable(self):
+        with self.woven_by_nobody(4, "undumpable") as woven:
             self.assert_fails(as_nobody([self.own_copy(), "ps", str(woven.pid)]), 4, "It is not dumpable")
 
     def test_other_version(self):
