@@ -25,7 +25,18 @@ Commands:
   run      run PROGRAM; may be left out unless PROGRAM has a command's name
   check    say whether PROGRAM can be woven, which calls weft hooks and which
            of them PROGRAM imports; without PROGRAM: look at this machine
-  the others look at a running program; they are in weft-inspect
+
+Looking at a program under weft, by its process id, a core file or a snapshot
+(weft COMMAND --help has more; they are in weft-inspect):
+  ps       its coroutines: what each waits for, for how long, and where
+  bt       their stacks, alike ones together
+  top      the same while it runs, with rates and warnings
+  lint     deadlocks and other faults, with their stacks
+  flame    where they wait or run, as a flame graph
+  snap     a snapshot, to be looked at later
+  diff     what is stuck, grown and gone between two looks
+  stat     its counters
+  trace    a timeline
 
 Options and the variables that are the same (an option overrides its variable):
 )";
@@ -50,7 +61,7 @@ Examples:
   LD_PRELOAD=/usr/lib/libweft.so ./server
                                       without the launcher
 
-See also: man weft
+See also: man weft, man weft-ps, ...
 )";
 
 // Prints words, broken at blanks, behind a margin.

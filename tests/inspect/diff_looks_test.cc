@@ -18,7 +18,8 @@ std::vector<uint32_t> ids(const std::vector<DiffPlace>& places) {
 using Ids = std::vector<uint32_t>;
 
 TEST(Difference, StuckAreThoseThatWereNotSwitchedTo) {
-  const Difference found = difference({at(1, 2, "read"), at(2, 4, "read"), at(3, 6, "lock")}, {at(1, 2, "read", 5), at(2, 6, "read"), at(3, 6, "lock", 9)});
+  const Difference found = difference({at(1, 2, "read"), at(2, 4, "read"), at(3, 6, "lock")},
+                                      {at(1, 2, "read", 5), at(2, 6, "read"), at(3, 6, "lock", 9)});
   EXPECT_EQ(ids(found.stuck), (Ids{3, 1}));  // the longest wait first
   EXPECT_TRUE(found.grown.empty());
   EXPECT_TRUE(found.gone.empty());

@@ -10,7 +10,7 @@ import unittest
 import woven
 
 SCRIPT = os.path.join(woven.SOURCE, "tools", "gdb", "weft.py")
-PROGRAM = os.path.join(woven.PROGRAMS, "stacks")
+PROGRAM = woven.program("stacks")
 # Frames of stacks.c: a thread of depth 2 waits for input below two calls of deeper() and the first.
 DEPTH_2 = ["waits_for_input", "deeper", "deeper", "deeper", "begins"]
 
@@ -75,7 +75,9 @@ class GdbTest(woven.WovenTest):
 
     def test_gcore(self):
         process, numbers = self.ready()
-        core = self.gcore_of(process)
+        core, is_whole = self.gcore_of(process)
+        if not is_whole:
+            self.skipTest("this gcore leaves out stacks that have guards without a mapping of their own")
         self.check([core], numbers)
 
     def test_without_symbols(self):

@@ -18,7 +18,6 @@ import re
 import struct
 
 import gdb
-import gdb.frames
 import gdb.unwinder
 
 MAJOR = 1

@@ -110,12 +110,12 @@ worker is, its queue, what coroutines wait for, and warnings.
 
   --once              print it once, for scripts; with --json as JSON
   --interval TIME     between two looks: 500ms, 1s (the default)
-  --sort COLUMN       as in weft ps
+  --sort COLUMN       as in weft ps; -run is the default
   --where EXPRESSION  as in weft ps
+  -n NUMBER           at most so many rows of --once (default 10)
 
-Keys: up, down, page up, page down move; Enter opens the stack; s asks for a
-column to sort by, f for a filter, w shows warnings, q or Escape goes back, q
-quits.
+Keys: up, down, page up, page down move; Enter opens the stack, w shows the
+warnings, q goes back; s asks for a column to sort by, f for a filter; q quits.
 )";
 
 const char kDiffHelp[] =

@@ -119,8 +119,9 @@ int diff(int count, char** words) {
     json["gone"] = json_of_places(found.gone, options.limit);
     print(json);
   } else {
-    fmt::print("{} -> {}, {} between: {} -> {} coroutines, {} made, {} ended\n", older.look->target().name(), newer.look->target().name(),
-               duration_text(between), with_commas(found.before), with_commas(found.after), found.made, found.ended);
+    fmt::print("{} -> {}, {} between: {} -> {} coroutines, {} made, {} ended\n", older.look->target().name(),
+               newer.look->target().name(), duration_text(between), with_commas(found.before), with_commas(found.after),
+               found.made, found.ended);
     print_places("stuck: not switched to in between", found.stuck, options.limit, false);
     print_places("grown: more than before", found.grown, options.limit, true);
     print_places("gone: ended in between", found.gone, options.limit, false);

@@ -44,7 +44,8 @@ Difference difference(const std::vector<DiffCoroutine>& older, const std::vector
     const auto earlier = then.find(each.id);
     if (earlier == then.end()) result.made++;
     const bool was_there = earlier != then.end() && earlier->second->place == each.place;
-    if (was_there && each.is_parked && earlier->second->is_parked && earlier->second->sequence == each.sequence) add(&stuck, each);
+    if (was_there && each.is_parked && earlier->second->is_parked && earlier->second->sequence == each.sequence)
+      add(&stuck, each);
     if (!was_there && stand[each.place] > stood[each.place]) add(&grown, each);
   }
   for (const DiffCoroutine& each : older) {
@@ -56,8 +57,10 @@ Difference difference(const std::vector<DiffCoroutine>& older, const std::vector
     for (auto& [names, place] : *places) place.before = stood[names], place.after = stand[names];
 
   result.stuck = in_order(std::move(stuck), [](const DiffPlace& a, const DiffPlace& b) { return a.waited > b.waited; });
-  result.grown = in_order(std::move(grown), [](const DiffPlace& a, const DiffPlace& b) { return a.after - a.before > b.after - b.before; });
-  result.gone = in_order(std::move(gone), [](const DiffPlace& a, const DiffPlace& b) { return a.ids.size() > b.ids.size(); });
+  result.grown = in_order(
+      std::move(grown), [](const DiffPlace& a, const DiffPlace& b) { return a.after - a.before > b.after - b.before; });
+  result.gone =
+      in_order(std::move(gone), [](const DiffPlace& a, const DiffPlace& b) { return a.ids.size() > b.ids.size(); });
   return result;
 }
 

@@ -25,9 +25,9 @@ struct DiffCoroutine {
 
 struct DiffPlace {
   std::vector<std::string> place;
-  std::vector<uint32_t> ids;          // stuck: those; grown: the new ones there; gone: those
-  size_t before = 0, after = 0;       // coroutines that stand there
-  uint64_t waited = 0;                // the longest of them
+  std::vector<uint32_t> ids;     // stuck: those; grown: the new ones there; gone: those
+  size_t before = 0, after = 0;  // coroutines that stand there
+  uint64_t waited = 0;           // the longest of them
 };
 
 struct Difference {

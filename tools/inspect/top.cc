@@ -38,7 +38,8 @@ void print_once(Look& look, const Options& options, std::chrono::nanoseconds int
     return;
   }
   for (const std::string& line : lines_of(figures, look)) puts(line.c_str());
-  for (const LintFinding& finding : figures.warnings) printf("warning: %s: %s\n", finding.rule.c_str(), finding.text.c_str());
+  for (const LintFinding& finding : figures.warnings)
+    printf("warning: %s: %s\n", finding.rule.c_str(), finding.text.c_str());
   puts("");
   for (const std::string& line : table_of(rows, chosen)) puts(line.c_str());
 }
@@ -55,7 +56,8 @@ int top(int count, char** words) {
       {"--interval", "TIME",
        [&](const std::string& word) {
          const std::optional<double> time = parse_number(word);
-         if (!time || *time < 1e6 || *time > 3600e9) throw Failure(kUsage, "--interval takes a time like 500ms or 2s, not '{}'.", word);
+         if (!time || *time < 1e6 || *time > 3600e9)
+           throw Failure(kUsage, "--interval takes a time like 500ms or 2s, not '{}'.", word);
          interval = std::chrono::nanoseconds((int64_t)*time);
        }},
       {"--sort", "COLUMN", [&](const std::string& word) { options.sort = word; }},
@@ -63,11 +65,13 @@ int top(int count, char** words) {
       {"-n", "NUMBER", [&](const std::string& word) { options.limit = parse_count("-n", word); }},
   };
   if (!parse_options(count, words, kTopHelp, flags, &options)) return kFine;
-  if (!options.operands.empty()) throw Failure(kUsage, "weft top takes one TARGET; '{}' is too much.", options.operands[0]);
+  if (!options.operands.empty())
+    throw Failure(kUsage, "weft top takes one TARGET; '{}' is too much.", options.operands[0]);
   if (!options.sort.empty()) Rows::check(options.sort.substr(options.sort[0] == '-' ? 1 : 0), "--sort");
   if (!options.filter.empty()) Filter::parse(options.filter, Rows::names());
   if (options.json && !once) throw Failure(kUsage, "weft top --json goes with --once.");
-  if (!once && !isatty(STDOUT_FILENO)) throw Failure(kUsage, "weft top needs a terminal; weft top --once does without.");
+  if (!once && !isatty(STDOUT_FILENO))
+    throw Failure(kUsage, "weft top needs a terminal; weft top --once does without.");
   if (once && options.limit < 0) options.limit = kRows;
 
   Look look(open_target(options.target, options.where), options);

@@ -61,7 +61,8 @@ TopFigures TopWatch::next(Stop stop) {
     if (c.id == 0) continue;
     figures.coroutines++;
     states[name_of(c.state)]++;
-    if (c.state == State::parked || c.state == State::blocked) waits[name_of(c.state == State::blocked ? WaitKind::region : c.wait_kind)]++;
+    if (c.state == State::parked || c.state == State::blocked)
+      waits[name_of(c.state == State::blocked ? WaitKind::region : c.wait_kind)]++;
     if (c.longest_run > figures.longest_run) figures.longest_run = c.longest_run, figures.longest_id = c.id;
   }
   figures.states = in_order(states);
@@ -73,6 +74,7 @@ TopFigures TopWatch::next(Stop stop) {
     TopWorker one;
     one.index = worker.index;
     one.tid = worker.carrier_tid;
+    one.total_switches = worker.switches;
     one.length = worker.length;
     one.sleeping = worker.sleeping;
     if (const Coroutine* running = look_.by_address(worker.running)) one.running = running->id;
@@ -103,13 +105,16 @@ std::vector<std::string> lines_of(const TopFigures& figures, Look& look) {
   for (const auto& [name, count] : figures.states) line += fmt::format(", {} {}", with_commas(count), name);
   lines.push_back(line);
   line = figures.switches ? fmt::format("{} switches/s", with_commas((uint64_t)*figures.switches)) : "first look";
-  if (figures.longest_run != 0) line += fmt::format(", longest run {} (coroutine {})", duration_text((int64_t)figures.longest_run), figures.longest_id);
+  if (figures.longest_run != 0)
+    line +=
+        fmt::format(", longest run {} (coroutine {})", duration_text((int64_t)figures.longest_run), figures.longest_id);
   line += fmt::format(", {} warning{}", figures.warnings.size(), figures.warnings.size() == 1 ? "" : "s");
   lines.push_back(line);
   for (const TopWorker& worker : figures.workers) {
     const size_t filled = worker.busy ? (size_t)(*worker.busy * kBar + 0.5) : 0;
-    line = fmt::format("worker {:<3} [{}{}] {:>6} busy, {:>10} switches/s, queue {:<5} delay {:<7}", worker.index, std::string(filled, '#'),
-                       std::string(kBar - filled, ' '), worker.busy ? fmt::format("{:.1f}%", 100 * *worker.busy) : "?",
+    line = fmt::format("worker {:<3} [{}{}] {:>6} busy, {:>10} switches/s, queue {:<5} delay {:<7}", worker.index,
+                       std::string(filled, '#'), std::string(kBar - filled, ' '),
+                       worker.busy ? fmt::format("{:.1f}%", 100 * *worker.busy) : "?",
                        worker.switches ? with_commas((uint64_t)*worker.switches) : "?", worker.length,
                        worker.delay ? duration_text(*worker.delay) : "?");
     line += worker.sleeping ? "asleep" : worker.running != 0 ? fmt::format("runs {}", worker.running) : "";
@@ -135,17 +140,19 @@ void add_to(Json* json, const TopFigures& figures) {
   for (const TopWorker& worker : figures.workers) {
     Json one;
     one["index"] = worker.index;
-    one["tid"] = worker.tid;
-    one["running"] = worker.running == 0 ? Json(nullptr) : Json(worker.running);
+    one["switches"] = worker.total_switches;
     one["queue"] = worker.length;
-    one["asleep"] = worker.sleeping;
+    one["sleeping"] = worker.sleeping;
+    one["carrier"] = worker.tid;
+    one["running"] = worker.running == 0 ? Json(nullptr) : Json(worker.running);
     one["switchesPerSecond"] = known(worker.switches);
     one["busy"] = known(worker.busy);
     one["queueDelay"] = known(worker.delay);
     workers.push_back(std::move(one));
   }
   Json& warnings = out["warnings"] = Json::array();
-  for (const LintFinding& finding : figures.warnings) warnings.push_back({{"rule", finding.rule}, {"text", finding.text}});
+  for (const LintFinding& finding : figures.warnings)
+    warnings.push_back({{"rule", finding.rule}, {"text", finding.text}});
 }
 
 }  // namespace weft::inspect

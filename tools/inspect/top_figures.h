@@ -16,13 +16,15 @@ namespace weft::inspect {
 
 struct TopWorker {
   unsigned index = 0;
-  int tid = 0;                      // of its carrier, 0: none
-  uint32_t running = 0;             // id, 0: nobody
-  uint32_t length = 0;              // of its queue
+  int tid = 0;  // of its carrier, 0: none
+  uint64_t total_switches = 0;
+  uint32_t running = 0;  // id, 0: nobody
+  uint32_t length = 0;   // of its queue
   bool sleeping = false;
-  std::optional<double> switches;   // a second
-  std::optional<double> busy;       // part of the time that its carrier was on a CPU; unknown where it has got another carrier
-  std::optional<int64_t> delay;     // nanoseconds that one who joins the queue waits, if it goes on like this
+  std::optional<double> switches;  // a second
+  std::optional<double>
+      busy;  // part of the time that its carrier was on a CPU; unknown where it has got another carrier
+  std::optional<int64_t> delay;  // nanoseconds that one who joins the queue waits, if it goes on like this
 };
 
 struct TopFigures {

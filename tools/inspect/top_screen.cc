@@ -32,7 +32,8 @@ class Terminal {
  public:
   Terminal() {
     setlocale(LC_CTYPE, "");
-    if (initscr() == nullptr) throw Failure(kUsage, "this terminal is not one that weft top can draw on; --once does without.");
+    if (initscr() == nullptr)
+      throw Failure(kUsage, "this terminal is not one that weft top can draw on; --once does without.");
     cbreak();
     noecho();
     keypad(stdscr, TRUE);
@@ -95,10 +96,12 @@ class Screen {
     if (!uses_stacks() && !shown.empty()) look_.unwind(shown);
     const std::vector<std::string> table = table_of(rows, shown);
     put(y++, table[0] + std::string((size_t)COLS, ' '), A_REVERSE);
-    for (size_t i = 1; i < table.size(); i++) put(y++, table[i], first_ + i - 1 == selected_ ? A_BOLD | A_UNDERLINE : A_NORMAL);
-    std::string foot = message_.empty() ? fmt::format("sort {}{}   Enter stack  s sort  f filter  w warnings  q quit",
-                                                      options_.sort, options_.filter.empty() ? "" : "   filter " + options_.filter)
-                                        : message_;
+    for (size_t i = 1; i < table.size(); i++)
+      put(y++, table[i], first_ + i - 1 == selected_ ? A_BOLD | A_UNDERLINE : A_NORMAL);
+    std::string foot = message_.empty()
+                           ? fmt::format("sort {}{}   Enter stack  s sort  f filter  w warnings  q quit", options_.sort,
+                                         options_.filter.empty() ? "" : "   filter " + options_.filter)
+                           : message_;
     put(LINES - 1, foot, A_DIM);
     refresh();
   }
@@ -106,9 +109,10 @@ class Screen {
   bool uses_stacks() const {
     const std::string by = options_.sort.substr(!options_.sort.empty() && options_.sort[0] == '-' ? 1 : 0);
     if (Rows::needs_stack(by)) return true;
-    return !options_.filter.empty() && std::any_of(Rows::names().begin(), Rows::names().end(), [&](const std::string& name) {
-      return Rows::needs_stack(name) && options_.filter.find(name) != std::string::npos;
-    });
+    return !options_.filter.empty() &&
+           std::any_of(Rows::names().begin(), Rows::names().end(), [&](const std::string& name) {
+             return Rows::needs_stack(name) && options_.filter.find(name) != std::string::npos;
+           });
   }
 
   // False: the user quits.
@@ -139,12 +143,12 @@ class Screen {
         if (selected_ < chosen_.size()) page(stack_lines(chosen_[selected_]));
         break;
       case 's':
-        change("sort by (-column: descending): ", &options_.sort, [](const std::string& word) {
-          Rows::check(word.substr(word[0] == '-' ? 1 : 0), "sort");
-        });
+        change("sort by (-column: descending): ", &options_.sort,
+               [](const std::string& word) { Rows::check(word.substr(word[0] == '-' ? 1 : 0), "sort"); });
         break;
       case 'f':
-        change("filter (empty: none): ", &options_.filter, [](const std::string& word) { Filter::parse(word, Rows::names()); });
+        change("filter (empty: none): ", &options_.filter,
+               [](const std::string& word) { Filter::parse(word, Rows::names()); });
         break;
       case 'w':
         page(warning_lines());
@@ -180,11 +184,13 @@ class Screen {
   std::vector<std::string> stack_lines(uint32_t index) {
     look_.unwind({index});
     Rows rows(look_);
-    std::vector<std::string> lines = {fmt::format("coroutine {} \"{}\", {} {}", rows.cell(index, "id"), rows.cell(index, "name"),
-                                                  rows.cell(index, "state"), rows.cell(index, "waits")),
-                                      ""};
+    std::vector<std::string> lines = {
+        fmt::format("coroutine {} \"{}\", {} {}", rows.cell(index, "id"), rows.cell(index, "name"),
+                    rows.cell(index, "state"), rows.cell(index, "waits")),
+        ""};
     if (const Group* group = look_.group_of(index))
-      for (std::string& line : frame_lines(look_, group->trace, options_.all_frames)) lines.push_back("  " + std::move(line));
+      for (std::string& line : frame_lines(look_, group->trace, options_.all_frames))
+        lines.push_back("  " + std::move(line));
     return lines;
   }
 

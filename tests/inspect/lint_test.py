@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weft lint on three classic bugs, each live, on the kernel's core and on gdb's, and its silence on a healthy program."""
+import re
+
+import woven
+
+
+class LintTest(woven.WovenTest):
+
+    def findings(self, target, statuses=(0, 1)):
+        """Live or not: the findings, which the exit status has to agree with."""
+        done = self.run_inspect("lint", target, "--json")
+        self.assertIn(done.returncode, statuses, done.stderr)
+        answer = self.checked(done.stdout)
+        self.assertEqual(answer["format"], "weft-inspect")
+        self.assertEqual(done.returncode == 1, answer["findings"] != [])
+        return answer["findings"]
+
+    def check(self, program, rule, functions):
+        process = self.start(program)
+
+        def named():
+            return self.findings(process.pid)
+
+        live = self.until(named)
+        self.check_finding(live, rule, functions)
+        text = self.inspect("lint", process.pid, status=1)
+        for words in (rule + ": ", "  rule: ", "  figures: ", "  threshold: ", *functions):
+            self.assertIn(words, text)
+        with self.subTest("gcore"):
+            core, is_whole = self.gcore_of(process)
+            self.check_finding(self.findings(core), rule, functions, is_whole)
+        with self.subTest("kernel core"):
+            self.check_finding(self.findings(self.kernel_core_of(process)), rule, functions)
+
+    def check_finding(self, findings, rule, functions, with_stacks=True):
+        self.assertEqual([finding["rule"] for finding in findings], [rule])
+        members = findings[0]["members"]
+        self.assertEqual(len(members), len(functions))
+        # Whom each waits for is the next: the circle.
+        if rule == "deadlock":
+            for member, after in zip(members, members[1:] + members[:1]):
+                self.assertIn(after["id"], (member.get("heldBy"), member.get("joins")))
+        if not with_stacks:
+            return
+        for member in members:
+            top = next(frame for frame in member["frames"] if re.search(r"inspect_\w+$", frame["module"]))
+            self.assertRegex(top["file"], r"\.c$")
+            self.assertGreater(top["line"], 0)
+        seen = sorted(function for member in members for function in functions
+                      if function in [frame["function"] for frame in member["frames"]])
+        self.assertEqual(sorted(set(seen)), sorted(set(functions)))
+
+    def test_deadlock_of_two_mutexes(self):
+        self.check("abba", "deadlock", ["takes_first_then_second", "takes_second_then_first"])
+
+    def test_lost_signal(self):
+        self.check("lost_signal", "lost-signal", ["waits_too_late"])
+
+    def test_ring_of_joins(self):
+        self.check("join_ring", "deadlock", ["joins_the_next"] * 3)
+
+    def small_fault(self, name, rule):
+        process = self.start("small_faults", name)
+        if name == "closed":
+            def reading():
+                return self.inspect_json("ps", process.pid)["states"]["parked"] == 1
+
+            self.until(reading)
+            self.assertEqual(self.findings(process.pid), [])
+            process.stdin.write(b"x")
+            process.stdin.flush()
+            self.assertEqual(process.stdout.readline(), b"ready\n")
+
+        def named():
+            return self.findings(process.pid)
+
+        found = self.until(named)
+        self.assertEqual([finding["rule"] for finding in found], [rule])
+        return found[0]
+
+    def test_closed_descriptor(self):
+        self.assertEqual(self.small_fault("closed", "closed-fd")["figures"][0]["name"], "fd")
+
+    def test_full_stack(self):
+        finding = self.small_fault("stack", "stack-nearly-full")
+        part = next(figure["value"] for figure in finding["figures"] if figure["name"] == "part")
+        self.assertGreater(part, finding["thresholds"][0]["value"])
+
+    def test_lock_of_a_thread_that_has_ended(self):
+        self.small_fault("orphan", "orphaned-lock")
+
+    def test_healthy(self):
+        process = self.start("healthy")
+        for _ in range(5):
+            self.assertEqual(self.findings(process.pid), [])
+        self.assertIn("nothing found", self.inspect("lint", process.pid))
+        self.assertEqual(self.findings(self.kernel_core_of(process)), [])
+
+    def test_healthy_threads_that_wait(self):
+        process = self.start("stacks")
+        self.assertEqual(self.findings(process.pid), [])
+        self.assertEqual(self.findings(self.kernel_core_of(process)), [])
+
+    def test_a_stopped_process_is_not_starved(self):
+        process = self.start("healthy")
+        process.send_signal(woven.signal.SIGSTOP)
+        answer = self.inspect_json("lint", process.pid)
+        self.assertEqual(answer["findings"], [])
+        left_out = {rule["name"]: rule["leftOut"] for rule in answer["rules"]}
+        self.assertEqual(left_out["starvation"], "the process is stopped")
+
+
+woven.main()
