@@ -9,15 +9,9 @@ namespace weft::inspect {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"bt", bt, kBtHelp},
-    {"diff", diff, kDiffHelp},
-    {"flame", flame, kFlameHelp},
-    {"lint", lint, kLintHelp},
-    {"ps", ps, kPsHelp},
-    {"snap", snap, kSnapHelp},
-    {"stat", stat, kStatHelp},
-    {"top", top, kTopHelp},
-    {"trace", trace, kTraceHelp},
+    {"bt", bt, kBtHelp},       {"diff", diff, kDiffHelp}, {"flame", flame, kFlameHelp},
+    {"lint", lint, kLintHelp}, {"ps", ps, kPsHelp},       {"snap", snap, kSnapHelp},
+    {"stat", stat, kStatHelp}, {"top", top, kTopHelp},    {"trace", trace, kTraceHelp},
 };
 
 }  // namespace
