@@ -9,7 +9,8 @@ from launcher import LauncherTest, option_list
 GOLDEN = os.path.join(os.path.dirname(__file__), "help.golden")
 
 # For each kind: a value that is right, and wrong ones with a word of the message each.
-RIGHT = {"count": "3", "bytes": "256K", "yesno": "no", "way": "region", "names": "one,t*o", "chaos": "7", "log": "debug", "stats": "1"}
+RIGHT = {"count": "3", "bytes": "256K", "yesno": "no", "way": "region", "names": "one,t*o", "chaos": "7", "log": "debug", "stats": "1",
+         "dump-signal": "USR1"}
 WRONG = {
     "count": ["", "x", "-1", "+1", " 1", "1 ", "4k", "0x4", "1.5", "99999999999999999999", "1000001"],
     "bytes": ["", "x", "K", "-1K", "1T", "1KB", "1 K", "99999999999999999999", "1025G", "18446744073709551615G"],
