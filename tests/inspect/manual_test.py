@@ -16,7 +16,7 @@ FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]*|-[a-z])(?![\w-])")
 
 def commands():
     with open(os.path.join(TOOLS, "inspect", "commands.cc"), encoding="utf-8") as file:
-        return re.findall(r'^    \{"(\w+)", \w+, k\w+Help\}', file.read(), re.M)
+        return re.findall(r'\{"(\w+)", \w+, k\w+Help\}', file.read())
 
 
 def help_of(command):
