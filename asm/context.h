@@ -21,9 +21,9 @@ namespace weft {
 struct [[gnu::packed, gnu::aligned(4)]] Context {
   void* sp;  // of the frame pictured above
   void* fs;  // thread pointer of the TLS block that goes with this stack
-  uint32_t
-      sequence;  // one more at each switch to it and from it: odd from before it goes on until it has been left. Others may
-      // read it, and what lies on the stack: if it was even and is the same afterwards, nobody ran on it meanwhile
+  // One more at each switch to it and from it: odd from before it goes on until it has been left. Others may read it, and what lies on the
+  // stack: if it was even and is the same afterwards, nobody ran on it meanwhile.
+  uint32_t sequence;
 };
 
 static_assert(offsetof(Context, sp) == WEFT_CONTEXT_SP);
