@@ -275,7 +275,8 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->creation_pc = attributes.creation_pc;
   self->creator = creator ? creator->id : 0;
   self->born = coarse_now.load(std::memory_order_relaxed);
-  self->run_time = self->longest_run = 0;
+  self->run_time.store(0, std::memory_order_relaxed);
+  self->longest_run.store(0, std::memory_order_relaxed);
   if (creator)
     memcpy(self->name, creator->name, sizeof self->name);
   else

@@ -99,11 +99,11 @@ struct alignas(64) Coroutine {
   const PollWait* wait_list;  // of a wait for several descriptors: so many places, on its stack
   uint32_t wait_count;
   PinReason pin_reason;
-  const void* creation_pc;  // where the call that made it returns to
-  uint32_t creator;         // id; 0: a kernel thread of the program
-  uint64_t born;            // coarse_now
-  uint64_t run_time;        // nanoseconds, as the monitor sees it; monitor only
-  uint64_t longest_run;     // the same
+  const void* creation_pc;            // where the call that made it returns to
+  uint32_t creator;                   // id; 0: a kernel thread of the program
+  uint64_t born;                      // coarse_now
+  std::atomic<uint64_t> run_time;     // nanoseconds, as the monitor samples it, which may come to it late
+  std::atomic<uint64_t> longest_run;  // the same
 
   static constexpr uint8_t kDetached = 1;  // nobody joins it
   static constexpr uint8_t kFinished = 2;  // its stack has been left for good

@@ -101,9 +101,11 @@ void sample_run(Worker* worker, uint64_t now) {
   Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
   Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
   if (!running || worker->sleeping.load(std::memory_order_relaxed) || now - since > 2 * kIdleTick) return;
-  running->run_time += now - since;
+  running->run_time.store(running->run_time.load(std::memory_order_relaxed) + now - since, std::memory_order_relaxed);
   if (switches != worker->ticks_seen) worker->run_since = since;
-  if (now - worker->run_since > running->longest_run) running->longest_run = now - worker->run_since;
+  uint64_t run = now - worker->run_since;
+  if (run > running->longest_run.load(std::memory_order_relaxed))
+    running->longest_run.store(run, std::memory_order_relaxed);
 }
 
 // True: something goes on there that wants another look soon.
