@@ -2,11 +2,9 @@
 // Rings of events and their writers.
 #include "sched/trace.h"
 
-#include <sys/mman.h>
-
 #include "sched/clock.h"
 #include "sched/large.h"
-#include "sched/sys.h"
+#include "sched/reserve.h"
 #include "sched/worker.h"
 
 namespace weft {
@@ -24,9 +22,8 @@ bool make_rings() {
   for (unsigned i = 0; i <= worker_count(); i++) {
     TraceRing& ring = trace_rings[i];
     if (ring.entries) continue;
-    void* memory = sys::mmap(nullptr, kTraceEntries * sizeof(TraceEntry), PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-    if (sys::failed(memory)) return false;
+    void* memory = reserve(kTraceEntries * sizeof(TraceEntry));
+    if (!memory) return false;
     __atomic_store_n(&ring.entries, (TraceEntry*)memory, __ATOMIC_RELEASE);
   }
   return true;
