@@ -9,6 +9,7 @@
 #include "failure.h"
 #include "json_output.h"
 #include "look.h"
+#include "number_text.h"
 #include "options.h"
 #include "rows.h"
 

@@ -17,6 +17,7 @@
 #include "elf_image.h"
 #include "failure.h"
 #include "module_file.h"
+#include "number_text.h"
 
 namespace weft::inspect {
 
@@ -24,12 +25,6 @@ namespace {
 
 constexpr uint64_t kMaxNotes = 256 << 20;
 constexpr unsigned kMaxSegments = 1 << 20;
-
-std::string with_commas(size_t number) {
-  std::string digits = std::to_string(number);
-  for (int at = (int)digits.size() - 3; at > 0; at -= 3) digits.insert((size_t)at, 1, ',');
-  return digits;
-}
 
 class Core : public Target {
  public:

@@ -12,6 +12,7 @@
 #include "frame_text.h"
 #include "json_output.h"
 #include "look.h"
+#include "number_text.h"
 #include "options.h"
 
 namespace weft::inspect {

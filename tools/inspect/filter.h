@@ -42,10 +42,4 @@ class Filter {
   std::unique_ptr<Node> root_;
 };
 
-// "5s" in nanoseconds, "64K" in bytes, "7"; nothing if it is no number.
-std::optional<double> parse_number(const std::string& word);
-
-std::string duration_text(int64_t nanoseconds);  // "1.2s", "3m20s"
-std::string size_text(uint64_t bytes);           // "12.3K"
-
 }  // namespace weft::inspect

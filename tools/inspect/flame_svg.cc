@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
-#include "filter.h"
 #include "flame_graph.h"
 #include "flame_script.h"
+#include "number_text.h"
 
 namespace weft::inspect {
 namespace {

@@ -5,16 +5,11 @@
 #include <cstdio>
 
 #include "failure.h"
+#include "number_text.h"
 
 namespace weft::inspect {
 
 std::string address(uint64_t value) { return fmt::format("{:#x}", value); }
-
-std::string with_commas(uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (int at = (int)digits.size() - 3; at > 0; at -= 3) digits.insert((size_t)at, 1, ',');
-  return digits;
-}
 
 namespace {
 

@@ -25,6 +25,5 @@ void print(const Json& json);
 
 // "process 812: 10,003 coroutines: …", for people.
 std::string summary_line(Look& look);
-std::string with_commas(uint64_t number);
 
 }  // namespace weft::inspect

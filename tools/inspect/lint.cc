@@ -11,10 +11,10 @@
 #include "command_help.h"
 #include "commands.h"
 #include "failure.h"
-#include "filter.h"
 #include "frame_text.h"
 #include "json_output.h"
 #include "lint_look.h"
+#include "number_text.h"
 #include "options.h"
 #include "wait_object.h"
 

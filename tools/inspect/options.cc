@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "failure.h"
+#include "number_text.h"
 
 namespace weft::inspect {
 

@@ -22,6 +22,7 @@
 
 #include "elf_image.h"
 #include "failure.h"
+#include "monotonic_clock.h"
 #include "process_access.h"
 #include "sockets.h"
 #include "thread_stop.h"
@@ -29,12 +30,6 @@
 namespace weft::inspect {
 
 namespace {
-
-uint64_t monotonic_now() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1'000'000'000 + (uint64_t)now.tv_nsec;
-}
 
 class Process : public Target {
  public:

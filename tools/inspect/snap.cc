@@ -8,6 +8,7 @@
 #include "failure.h"
 #include "json_output.h"
 #include "look.h"
+#include "number_text.h"
 #include "options.h"
 #include "snapshot.h"
 #include "wait_object.h"

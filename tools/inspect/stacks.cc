@@ -8,15 +8,11 @@
 #include <cstring>
 #include <set>
 
+#include "monotonic_clock.h"
+
 namespace weft::inspect {
 
 namespace {
-
-uint64_t own_now() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1'000'000'000 + (uint64_t)now.tv_nsec;
-}
 
 // What is worth copying above a stack pointer: to the thread's control block at the end of the stack, 0 if it is no stack of this one.
 size_t wanted_size(const Coroutine& coroutine, uint64_t sp) {
@@ -86,11 +82,11 @@ void Copier::copy_stacks() {
   for (size_t at = 0; at < still.size(); at += kBatch) {
     copy_batch(std::span(still).subspan(at, std::min(kBatch, still.size() - at)));
   }
-  const uint64_t until = own_now() + kRetryMilliseconds * uint64_t{1'000'000};
+  const uint64_t until = monotonic_now() + kRetryMilliseconds * uint64_t{1'000'000};
   for (StackCopy* copy : still) {
     if (copy->ending != Ending::moving) continue;
     result_.moved++;
-    if (own_now() < until) copy_again(*copy);
+    if (monotonic_now() < until) copy_again(*copy);
   }
   for (StackCopy* copy : running) copy_running(*copy);
 }

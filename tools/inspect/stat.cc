@@ -7,6 +7,7 @@
 #include "failure.h"
 #include "json_output.h"
 #include "look.h"
+#include "number_text.h"
 #include "options.h"
 
 namespace weft::inspect {

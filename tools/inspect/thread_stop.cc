@@ -16,6 +16,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "monotonic_clock.h"
+
 namespace weft::inspect {
 
 namespace {
@@ -70,12 +72,6 @@ void release(pid_t tid) {
   }
 }
 
-uint64_t milliseconds_now() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1'000'000;
-}
-
 }  // namespace
 
 ThreadStop::ThreadStop(pid_t tid, unsigned timeout_ms) {
@@ -89,7 +85,7 @@ ThreadStop::ThreadStop(pid_t tid, unsigned timeout_ms) {
     release(tid);
     return;
   }
-  const uint64_t until = milliseconds_now() + timeout_ms;
+  const uint64_t until = monotonic_now() + timeout_ms * uint64_t{1'000'000};
   for (;;) {
     int status = 0;
     const pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
@@ -104,15 +100,15 @@ ThreadStop::ThreadStop(pid_t tid, unsigned timeout_ms) {
       release(tid);
       return;
     }
-    const uint64_t now = milliseconds_now();
+    const uint64_t now = monotonic_now();
     if (now >= until) {
       // In an uninterruptible sleep. The detach fails as long as it is not stopped; our end is what detaches it.
       error_ = ETIMEDOUT;
       release(tid);
       return;
     }
-    const uint64_t left = std::min<uint64_t>(until - now, 20);
-    timespec wait{0, (long)left * 1'000'000};
+    const uint64_t left = std::min<uint64_t>(until - now, 20'000'000);
+    timespec wait{0, (long)left};
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

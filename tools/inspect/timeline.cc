@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "failure.h"
+#include "monotonic_clock.h"
 
 namespace weft::inspect {
 
@@ -41,12 +42,6 @@ class Interruptible {
  private:
   struct sigaction before_;
 };
-
-uint64_t now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1'000'000'000 + (uint64_t)time.tv_nsec;
-}
 
 // Asks for events until then. False: the target has gone.
 bool ask(const Target& target, Address word, uint64_t until) {
@@ -147,18 +142,18 @@ Timeline record(Target& target, const Runtime& runtime, uint64_t nanoseconds) {
   timeline.ring.resize(rings);
   Rings reader(target, runtime, rings);
   Interruptible interruptible;
-  timeline.begin = now();
+  timeline.begin = monotonic_now();
   const uint64_t end = timeline.begin + nanoseconds;
   bool there = ask(target, header.trace_wanted, end + kGrace);
   bool active = false;
-  for (uint64_t at = timeline.begin; there && at < end && interrupted == 0; at = now()) {
+  for (uint64_t at = timeline.begin; there && at < end && interrupted == 0; at = monotonic_now()) {
     timespec pause = {0, (long)std::min(kLookEvery, end - at)};
     nanosleep(&pause, nullptr);
     uint32_t on = 0;
     active |= target.read((uint64_t)(uintptr_t)header.tracing, &on, sizeof on) && on != 0;
     there = reader.read(&timeline);
   }
-  timeline.end = now();
+  timeline.end = monotonic_now();
   if (there) {
     ask(target, header.trace_wanted, 0);
     reader.read(&timeline);

@@ -11,6 +11,7 @@
 #include "failure.h"
 #include "json_output.h"
 #include "look.h"
+#include "number_text.h"
 #include "options.h"
 #include "rows.h"
 #include "top_figures.h"

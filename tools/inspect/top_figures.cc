@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "filter.h"
+#include "number_text.h"
 
 namespace weft::inspect {
 namespace {

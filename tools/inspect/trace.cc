@@ -10,9 +10,9 @@
 #include "command_help.h"
 #include "commands.h"
 #include "failure.h"
-#include "filter.h"
 #include "json_output.h"
 #include "look.h"
+#include "number_text.h"
 #include "options.h"
 #include "timeline.h"
 

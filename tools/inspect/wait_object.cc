@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "failure.h"
+#include "number_text.h"
 
 namespace weft::inspect {
 
