@@ -58,6 +58,11 @@ enum class WaitKind : uint8_t {
   rwlock_write,
 };
 
+// Waits whose object is the number wait_fd.
+constexpr bool waits_on_descriptor(WaitKind kind) {
+  return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll || kind == WaitKind::file;
+}
+
 // Why a coroutine has a kernel thread of its own for good.
 enum class PinReason : uint8_t {
   none,

@@ -40,12 +40,12 @@ bool may_spin;
 constinit uint32_t turn_budget = kBudget;
 Lock handoff_lock;
 
+// Made by worker_begin(): a program without threads does not pay for pages of them.
 WEFT_LARGE alignas(Worker) char worker_memory[kMaxWorkers * sizeof(Worker)];
 unsigned workers_used;
 
 namespace {
 
-// Made by worker_begin(): a program without threads does not pay for pages of them.
 Worker* const workers = (Worker*)worker_memory;
 // Alone on its line, which every sleep and wake-up writes.
 struct alignas(64) {
@@ -675,11 +675,10 @@ bool try_enter(Carrier* carrier) {
 namespace {
 
 void trace_park(const Worker* worker, const Coroutine* self) {
-  uint8_t kind = self->wait_kind.load(std::memory_order_relaxed);
-  bool of_descriptor = kind == (uint8_t)WaitKind::fd_read || kind == (uint8_t)WaitKind::fd_write ||
-                       kind == (uint8_t)WaitKind::poll || kind == (uint8_t)WaitKind::file;
-  uint64_t object = of_descriptor ? (uint64_t)(uint32_t)self->wait_fd : (uint64_t)(uintptr_t)self->wait_object;
-  WEFT_TRACE(worker, park, self->id, object, kind);
+  auto kind = WaitKind(self->wait_kind.load(std::memory_order_relaxed));
+  uint64_t object =
+      waits_on_descriptor(kind) ? (uint64_t)(uint32_t)self->wait_fd : (uint64_t)(uintptr_t)self->wait_object;
+  WEFT_TRACE(worker, park, self->id, object, (uint32_t)kind);
 }
 
 }  // namespace
@@ -693,6 +692,7 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
       // No memory for a timer: wait as a kernel thread does, and let the worker go on.
       region_enter(RegionKind::lasting);
       self->pinned = true;
+      self->pin_reason = PinReason::no_memory;
       Wake reason = block_kernel_thread(&self->waiter, deadline);
       self->pinned = false;
       region_leave();

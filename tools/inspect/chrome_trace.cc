@@ -20,10 +20,6 @@ std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
-bool of_descriptor(WaitKind kind) {
-  return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll || kind == WaitKind::file;
-}
-
 class Writer {
  public:
   Writer(const Timeline& timeline, const TraceNames& names, const std::function<void(const std::string&)>& write)
@@ -101,9 +97,9 @@ class Writer {
 
   // Waits of coroutines overlap, so they are asynchronous events, a row for each coroutine.
   void begin_wait(uint32_t id, uint64_t at, WaitKind kind, uint64_t object) {
-    const std::string what = of_descriptor(kind) ? fmt::format("{} fd {}", inspect::name_of(kind), (int)object)
-                             : object != 0       ? fmt::format("{} 0x{:x}", inspect::name_of(kind), object)
-                                                 : std::string(inspect::name_of(kind));
+    const std::string what = waits_on_descriptor(kind) ? fmt::format("{} fd {}", inspect::name_of(kind), (int)object)
+                             : object != 0             ? fmt::format("{} 0x{:x}", inspect::name_of(kind), object)
+                                                       : std::string(inspect::name_of(kind));
     waits_[id] = what;
     event(fmt::format(R"("ph":"b","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})", id,
                       json_text(what), microseconds(at), json_text(names_.coroutine(id))));
