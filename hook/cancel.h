@@ -12,10 +12,15 @@ bool guest_cancel_wanted();
 // Its cancellation point at the beginning of a call, and the state that guest_cancel_wanted() goes by. May not return.
 void guest_cancellation_point();
 
-// Is the caller, whoever it is, to be cancelled at the next cancellation point?
+// Is the caller, whoever it is, to be cancelled at the next cancellation point, or do its waits end by co_cancel or a deadline?
 inline bool caller_cancel_wanted() {
   Coroutine* self = woven();
-  return self ? cancel_wanted(self) : guest_cancel_wanted();
+  return self ? cancel_wanted(self) || waits_end_with(self) : guest_cancel_wanted();
+}
+// The error with which co_cancel or a deadline ends the caller's waits, or 0.
+inline int caller_waits_end_with() {
+  Coroutine* self = woven();
+  return self ? waits_end_with(self) : 0;
 }
 
 // A cancellation point of any caller. May not return.

@@ -55,10 +55,14 @@ int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t dead
                 .argument = &waiting});
     if (waiting.unlocked) break;
     caller_cancellation_point();  // the cancel came before the wait began: the mutex is still ours
+    if (int error = caller_waits_end_with()) return error;
   }
   int error = mutex_lock(mutex, {});
   if (!error || error == EOWNERDEAD) mutex->__data.__nusers--;
-  if (how == Parked::interrupted) caller_cancellation_point();
+  if (how == Parked::interrupted) {
+    caller_cancellation_point();
+    if (!error) error = caller_waits_end_with();
+  }
   return error ? error : how == Parked::timed_out ? ETIMEDOUT : 0;
 }
 

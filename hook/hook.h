@@ -49,9 +49,9 @@ inline void enter_call(Coroutine* self) {
   check_turn(self);
 }
 
-// After a wait said `interrupted`: runs cancellation and handlers. True: the call is to end with EINTR; false: restart it
-// (every handler that ran had SA_RESTART and the call is one that restarts).
-bool interrupted_call_ends(Coroutine* self, bool call_restarts);
+// After a wait said `interrupted`: runs cancellation and handlers. The error with which the call is to end: EINTR, or what co_cancel or
+// a deadline has set; 0: restart it (every handler that ran had SA_RESTART and the call is one that restarts).
+int interrupted_call_ends(Coroutine* self, bool call_restarts);
 
 // An error of the raw kind (-errno) as a C function returns it.
 inline long as_errno(long result) {

@@ -120,7 +120,7 @@ uint64_t exchange_mask(Coroutine* self, uint64_t mask) {
   return before;
 }
 
-FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescued, bool* ends) {
+FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescued, int* ends) {
   Coroutine* self = polling->self;
   uint64_t before = polling->mask ? exchange_mask(self, *polling->mask) : 0;
   FdWake wake = FdWake::timed_out;
@@ -130,7 +130,7 @@ FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescue
   } else if (signals_wanted(self)) {
     wake = FdWake::interrupted;
   }
-  *ends = false;
+  *ends = 0;
   if (wake == FdWake::interrupted) {
     if (cancel_wanted(self)) {
       if (polling->mask) exchange_mask(self, before);
@@ -184,12 +184,12 @@ long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
       if (found != 0 || (!waits && !polling->mask)) return found;
       mark_others_drained(polling, [](unsigned) { return false; });
     }
-    bool ends;
+    int ends;
     FdWake wake = wait_with_mask(polling, waits, looked_at, &rescued, &ends);
     looked_at |= rescued;
     // An edge since it parked: woken twice, and nothing was lost. Looked at before the counters are taken anew.
     if (rescued && events_moved(polling)) rescued = false;
-    if (ends) return -EINTR;
+    if (ends) return -ends;
     if (!waits) return 0;
     if (wake == FdWake::timed_out) return look();
     if (wake == FdWake::unpollable) return kMakeRealCall;

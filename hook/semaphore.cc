@@ -55,11 +55,13 @@ int wait_in_lot(sem_t* semaphore, const TimeLimit& limit, Acts acts) {
       return 0;
     }
     caller_cancellation_point();
+    if (int error = caller_waits_end_with()) return fail(error);
     if (how == Parked::timed_out) return fail(ETIMEDOUT);
     if (how == Parked::interrupted) {
       // The kernel restarts a wait without a limit after a handler with SA_RESTART, one with a limit never.
       Coroutine* self = woven();
-      if (!self || interrupted_call_ends(self, !limit.time)) return fail(EINTR);
+      if (!self) return fail(EINTR);
+      if (int error = interrupted_call_ends(self, !limit.time)) return fail(error);
     }
   }
 }

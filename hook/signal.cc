@@ -157,14 +157,15 @@ void raise_own(Coroutine* self, int signal) {
   errno = error;
 }
 
-bool interrupted_call_ends(Coroutine* self, bool call_restarts) {
+int interrupted_call_ends(Coroutine* self, bool call_restarts) {
   if (cancel_wanted(self)) cancel_now();
   int error = errno;
   deliver_signals_now();
   errno = error;
   uint8_t ran = self->handlers_ran;
   self->handlers_ran = 0;
-  return ran & (call_restarts ? kHandlerRan : kHandlerRan | kRestartingHandlerRan);
+  if (int early = waits_end_with(self)) return early;
+  return ran & (call_restarts ? kHandlerRan : kHandlerRan | kRestartingHandlerRan) ? EINTR : 0;
 }
 
 }  // namespace weft

@@ -29,7 +29,7 @@ uint64_t span_of(const timespec* time) {
   return span;
 }
 
-// 0, or EINTR when a handler ran.
+// 0, EINTR when a handler ran, or what ends the coroutine's waits.
 int sleep_until(Coroutine* self, uint64_t deadline) {
   cancellation_point(self);
   for (;;) {
@@ -42,7 +42,8 @@ int sleep_until(Coroutine* self, uint64_t deadline) {
     Wake reason = block_coroutine(self, ticket, deadline);
     leave(self);
     if (reason == Wake::timed_out) return 0;
-    if (reason == Wake::interrupted && interrupted_call_ends(self, false)) return EINTR;
+    if (reason != Wake::interrupted) continue;
+    if (int error = interrupted_call_ends(self, false)) return error;
   }
 }
 
@@ -103,8 +104,9 @@ WEFT_EXPORT int usleep(useconds_t microseconds) {
   Coroutine* self = woven();
   if (!self) return real().usleep(microseconds);
   timespec time = {(time_t)(microseconds / 1000000), (long)(microseconds % 1000000) * 1000};
-  if (!sleep_for(self, &time, nullptr)) return 0;
-  errno = EINTR;
+  int result = sleep_for(self, &time, nullptr);
+  if (!result) return 0;
+  errno = result;
   return -1;
 }
 
@@ -112,8 +114,9 @@ WEFT_EXPORT unsigned sleep(unsigned seconds) {
   Coroutine* self = woven();
   if (!self) return real().sleep(seconds);
   timespec time = {(time_t)seconds, 0}, left = {};
-  if (!sleep_for(self, &time, &left)) return 0;
-  errno = EINTR;
+  int result = sleep_for(self, &time, &left);
+  if (!result) return 0;
+  errno = result;
   return (unsigned)left.tv_sec + (left.tv_nsec >= kSecond / 2);
 }
 
@@ -131,6 +134,7 @@ WEFT_EXPORT int pause(void) {
     return real().pause();
   }
   cancellation_point(self);
+  int error;
   do {
     enter(self);
     uint64_t ticket = self->waiter.begin(true);
@@ -139,8 +143,8 @@ WEFT_EXPORT int pause(void) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     block_coroutine(self, ticket, kNever);
     leave(self);
-  } while (!interrupted_call_ends(self, false));
-  errno = EINTR;
+  } while (!(error = interrupted_call_ends(self, false)));
+  errno = error;
   return -1;
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <threads.h>
 
+#include "hook/adoption.h"
 #include "hook/cancel.h"
 #include "hook/mutex.h"
 #include "hook/thread.h"
@@ -188,7 +189,14 @@ int make_default_thread(pthread_t* thread, Result (*start)(void*), void* argumen
 bool threads_are_woven() {
   if (thread_state.vfork_child) return false;
   library_begin();
-  return runtime_start();
+  return threads_are_adopted() && runtime_start();
+}
+
+// A thread that is not woven: as the kernel makes it, but what it inherits from a coroutine is the coroutine's.
+template <class Result, class Create>
+int make_native_thread(Result (*start)(void*), void* argument, Create create) {
+  return thread_state.identity && !thread_state.vfork_child ? create_kernel_thread(start, argument, create)
+                                                            : create(start, argument);
 }
 
 [[noreturn]] void exit_thread(void* value) {
@@ -210,8 +218,8 @@ using namespace weft;
 
 WEFT_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
                                void* argument) noexcept {
-  if (!threads_are_woven()) return real().pthread_create(thread, attributes, start, argument);
   auto create = [&](void* (*run)(void*), void* given) { return real().pthread_create(thread, attributes, run, given); };
+  if (!threads_are_woven()) return make_native_thread(start, argument, create);
   const void* caller = __builtin_return_address(0);
   return attributes ? make_thread(thread, attributes, start, argument, caller, create)
                     : make_default_thread(thread, start, argument, caller, create);
@@ -223,13 +231,14 @@ WEFT_EXPORT int pthread_setattr_default_np(const pthread_attr_t* attributes) noe
 }
 
 WEFT_EXPORT int thrd_create(thrd_t* thread, thrd_start_t start, void* argument) {
-  if (!threads_are_woven()) return real().thrd_create(thread, start, argument);
+  auto create = [&](thrd_start_t run, void* given) { return real().thrd_create(thread, run, given); };
+  if (!threads_are_woven()) return make_native_thread(start, argument, create);
   // Already a result of C11's where the real call was made.
   bool native = false;
   int result =
       make_default_thread(thread, start, argument, __builtin_return_address(0), [&](thrd_start_t run, void* given) {
         native = true;
-        return real().thrd_create(thread, run, given);
+        return create(run, given);
       });
   return native ? result : c11_result(result);
 }

@@ -24,11 +24,6 @@ bool has_ended(const Coroutine* target) {
   return target->ending.load(std::memory_order_acquire) & Coroutine::kFinished;
 }
 
-void set_name(Coroutine* target, const char* name) {
-  memset(target->name, 0, sizeof target->name);
-  strncpy(target->name, name, sizeof target->name - 1);
-}
-
 // The user's wish for threads of this name: from here on a kernel thread.
 void pin_if_named_so(const Coroutine* self) {
   if (options.native_threads && options.native_threads[0] && matches_any(options.native_threads, self->name))

@@ -39,7 +39,7 @@ long Waiting::wait(Direction direction, uint32_t seen) {
     fd = original;
     cancellation_point(self);
   }
-  return interrupted_call_ends(self, restarts) ? -EINTR : 0;
+  return -interrupted_call_ends(self, restarts);
 }
 
 long Waiting::wait_for_rest(Direction direction, uint32_t seen) {

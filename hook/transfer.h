@@ -33,7 +33,7 @@ struct Waiting {
   uint64_t deadline = kNever;
 
   Waiting(Coroutine* self_, int fd_, Descriptor* d_) : self(self_), original(fd_), fd(fd_), d(d_) {}
-  // Parks until another try is worth while: 0. -EAGAIN: timed out. -EINTR. kMakeRealCall.
+  // Parks until another try is worth while: 0. -EAGAIN: timed out. -EINTR, -ECANCELED, -ETIMEDOUT: it was ended. kMakeRealCall.
   long wait(Direction direction, uint32_t seen);
   // The same for a call that has moved something already and cannot be made anew: where epoll does not help, poll() in a region.
   long wait_for_rest(Direction direction, uint32_t seen);

@@ -22,6 +22,7 @@
 #include "sched/parking_lot.h"
 #include "sched/reserve.h"
 #include "sched/runtime.h"
+#include "sched/scope.h"
 #include "sched/signals.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
@@ -203,6 +204,15 @@ Coroutine* coroutine_of(unsigned long pthread) {
   return ((ThreadState*)(pthread + (uintptr_t)(mine - (char*)__builtin_thread_pointer())))->identity;
 }
 
+Coroutine* coroutine_of_handle(uint64_t handle) {
+  uint32_t index = (uint32_t)handle - 1;
+  if (index >= coroutine_slots()) return nullptr;
+  Coroutine* coroutine = coroutine_at(index);
+  bool gone = coroutine->state.load(std::memory_order_acquire) == State::free;
+  return gone || __atomic_load_n(&coroutine->generation, __ATOMIC_RELAXED) != (uint32_t)(handle >> 32) ? nullptr
+                                                                                                      : coroutine;
+}
+
 Counted coroutines_counted() {
   Counted counted = {};
   for (uint32_t i = 0, all = coroutine_slots(); i < all; i++) {
@@ -214,6 +224,12 @@ Counted coroutines_counted() {
     counted.waiting += kind != WaitKind::none && kind != WaitKind::region;
   }
   return counted;
+}
+
+void set_name(Coroutine* coroutine, const char* name) {
+  size_t length = strnlen(name, sizeof coroutine->name - 1);
+  memcpy(coroutine->name, name, length);
+  memset(coroutine->name + length, 0, sizeof coroutine->name - length);
 }
 
 int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const SpawnAttributes& attributes) {
@@ -271,13 +287,21 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
     self->stack_low = self->saved_low;
     self->stack_size = self->saved_size;
   }
+  self->calls_deadline = kNever;
+  self->calls_end.store((uint64_t)self->generation << 32, std::memory_order_relaxed);
+  self->permit.store((uint64_t)self->generation << 32, std::memory_order_relaxed);
+  self->shields = 0;
+  self->scope = attributes.scope;
+  self->priority.store(attributes.priority, std::memory_order_relaxed);
   Coroutine* creator = thread_state.identity;
   self->creation_pc = attributes.creation_pc;
   self->creator = creator ? creator->id : 0;
   self->born = coarse_now.load(std::memory_order_relaxed);
   self->run_time.store(0, std::memory_order_relaxed);
   self->longest_run.store(0, std::memory_order_relaxed);
-  if (creator)
+  if (attributes.name)
+    set_name(self, attributes.name);
+  else if (creator)
     memcpy(self->name, creator->name, sizeof self->name);
   else
     sys::call(SYS_prctl, PR_GET_NAME, sys::word(self->name));
@@ -294,6 +318,8 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
 
   each_root(self, real_calls.leak_root_begins);
   if (pthread) *pthread = (unsigned long)self->tcb;
+  if (attributes.handle) *attributes.handle = handle_of(self);
+  if (self->scope) scope_enter(self->scope, self);
   live.fetch_add(1, std::memory_order_relaxed);
   count(Metric::coroutines_created);
   start_coroutine(self);
@@ -320,6 +346,7 @@ void coroutine_gone(Coroutine* self) {
   self->state.store(State::finished, std::memory_order_relaxed);
   signals_end(self);
   each_root(self, real_calls.leak_root_ends);
+  if (self->scope) scope_leave(self->scope, self, (int)(intptr_t)self->result);
   // Release: a joiner that sees the bit sees the result.
   uint8_t before = self->ending.fetch_or(Coroutine::kFinished, std::memory_order_acq_rel);
   if ((before & Coroutine::kDetached) && !(before & Coroutine::kJoining))

@@ -22,11 +22,13 @@ struct Carrier;
 struct SignalWindow;
 struct Worker;
 
+struct Scope;
+
 // Waits of cancellation points; the others go on when a cancellation comes.
 inline bool ends_by_cancel(WaitKind kind) {
   return kind == WaitKind::fd_read || kind == WaitKind::fd_write || kind == WaitKind::poll ||
          kind == WaitKind::condition || kind == WaitKind::sleep || kind == WaitKind::join ||
-         kind == WaitKind::semaphore || kind == WaitKind::signal;
+         kind == WaitKind::semaphore || kind == WaitKind::signal || kind >= WaitKind::suspend;
 }
 
 struct alignas(64) Coroutine {
@@ -49,11 +51,14 @@ struct alignas(64) Coroutine {
   const void* wait_object;
   bool rescued;    // the monitor has looked at this wait already
   uint64_t since;  // start of this wait; written only where the monitor may want it
+  uint64_t calls_deadline;           // co_with_deadline's: waits of cancellation points end then; own thread only
+  std::atomic<uint64_t> calls_end;   // generation << 32 | error that they end with since co_cancel; 0: they do not
 
   uint32_t id;
   int32_t tid;      // in the TCB and for gettid(): above every pid
   uint32_t budget;  // woven calls that may still succeed before others get their turn
   uint32_t region_depth;
+  std::atomic<int8_t> priority;  // CO_PRIORITY_…
 
   // the thread it stands for
   void* (*start)(void*);
@@ -95,6 +100,13 @@ struct alignas(64) Coroutine {
   uint32_t slot;        // its place in the table
   uint32_t generation;  // coroutines that have had this slot
 
+  // for the calls of weft/co.h alone
+  std::atomic<uint64_t> permit;  // generation << 32 | 1: co_resume has come
+  uint32_t shields;              // co_shield's, one in another
+  Scope* scope;                  // whose child it is, or null
+  Coroutine* next_child;         // the scope's list, guarded by its lock
+  Coroutine* previous_child;
+
   // for the inspector alone
   const PollWait* wait_list;  // of a wait for several descriptors: so many places, on its stack
   uint32_t wait_count;
@@ -121,8 +133,13 @@ inline bool cancel_wanted(const Coroutine* self) {
 inline bool cancel_wanted_at_once(const Coroutine* self) {
   return cancel_wanted(self) && self->cancel_type == 1 /* PTHREAD_CANCEL_ASYNCHRONOUS */;
 }
+// The error that its waits at cancellation points end with since a co_cancel; 0: they do not.
+inline int calls_end_with(const Coroutine* self) {
+  return self->shields ? 0 : (int)(uint32_t)self->calls_end.load(std::memory_order_relaxed);
+}
 // Does a cancellation that is pending end its wait of this kind?
 inline bool cancel_ends(const Coroutine* self, WaitKind kind) {
+  if (calls_end_with(self) && ends_by_cancel(kind)) return true;
   if (!cancel_wanted(self)) return false;
   return ends_by_cancel(kind) ||
          (cancel_wanted_at_once(self) && (kind == WaitKind::lock || kind == WaitKind::rwlock_read ||
@@ -143,6 +160,8 @@ Coroutine* coroutine_by_tid(int tid);
 // The coroutine of a pthread_t, null if it is a native thread's.
 Coroutine* coroutine_of(unsigned long pthread);
 
+void set_name(Coroutine* coroutine, const char* name);  // at most 15 bytes of it
+
 struct SpawnAttributes {
   uint64_t stack_size = 0;  // bytes; 0: the default
   uint64_t guard_size = 4096;
@@ -151,7 +170,18 @@ struct SpawnAttributes {
   bool c11 = false;
   const uint64_t* signal_mask = nullptr;  // null: the creator's
   const void* creation_pc = nullptr;      // where the program's call returns to
+  const char* name = nullptr;             // null: the creator's
+  int8_t priority = 0;                    // CO_PRIORITY_…
+  Scope* scope = nullptr;                 // whose child it is
+  uint64_t* handle = nullptr;             // set before it can run
 };
+
+// A coroutine as a number that is never used again: its generation and its place in the table. 0: none.
+inline uint64_t handle_of(const Coroutine* coroutine) {
+  return (uint64_t)coroutine->generation << 32 | (coroutine->slot + 1);
+}
+// The coroutine of a handle; null where it has been joined, or has ended and nobody was to join it.
+Coroutine* coroutine_of_handle(uint64_t handle);
 
 // Makes a coroutine and lets it run. 0, or EAGAIN/ENOMEM as pthread_create says them. *pthread is set before it can run.
 int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const SpawnAttributes& attributes);

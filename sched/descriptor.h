@@ -56,6 +56,18 @@ enum class WaitKind : uint8_t {
   file,
   rwlock_read,
   rwlock_write,
+  // of weft/co.h
+  suspend,
+  co_lock,  // a co_mutex_t
+  co_rwlock_read,
+  co_rwlock_write,
+  group,  // a co_wait_group_t
+  scope,  // its children
+  channel_send,
+  channel_receive,
+  select,
+  mailbox_send,
+  mailbox_receive,
 };
 
 // Waits whose object is the number wait_fd.

@@ -118,22 +118,15 @@ bool matches(const WaitNode* node, uint64_t key, uint32_t tags) {
   return node->key == key && (!tags || (node->tag & tags));
 }
 
-// A coroutine in a signal window is a kernel thread for the time being, but its own waiter would make it ready.
-Waiter* waiter_of_caller(Coroutine* self) {
-  if (self) return &self->waiter;
-  Coroutine* identity = thread_state.identity;
-  return identity && identity->pinned ? &identity->waiter : &thread_state.guest_waiter;
-}
-
-Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request) {
-  if (!self) {
-    count(Metric::guest_parks);
-    return block_kernel_thread(waiter, request.deadline);
-  }
-  self->wait_object = (const void*)request.object;
-  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
-  self->wait_kind.store((uint8_t)request.kind, std::memory_order_relaxed);
-  return block_coroutine(self, ticket, request.deadline);
+// A pinned coroutine's waits end by co_cancel and its deadline as a woven one's do.
+Wake block_thread(Waiter* waiter, const ParkRequest& request) {
+  count(Metric::guest_parks);
+  const Coroutine* pinned = waiter->coroutine;
+  if (!pinned || !ends_by_cancel(request.kind)) return block_kernel_thread(waiter, request.deadline);
+  if (calls_end_with(pinned)) interrupt(waiter);
+  bool limited = pinned->calls_deadline < request.deadline;
+  Wake reason = block_kernel_thread(waiter, limited ? pinned->calls_deadline : request.deadline);
+  return limited && reason == Wake::timed_out ? Wake::interrupted : reason;
 }
 
 // The interrupted wait goes on: its node gets a new ticket and keeps its place. False: it was picked meanwhile, which
@@ -164,6 +157,21 @@ Parked wait_in_queue(Coroutine*& self, WaitNode* node, const ParkRequest& reques
 }
 
 }  // namespace
+
+// A coroutine in a signal window is a kernel thread for the time being, but its own waiter would make it ready.
+Waiter* waiter_of_caller(Coroutine* self) {
+  if (self) return &self->waiter;
+  Coroutine* identity = thread_state.identity;
+  return identity && identity->pinned ? &identity->waiter : &thread_state.guest_waiter;
+}
+
+Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request) {
+  if (!self) return block_thread(waiter, request);
+  self->wait_object = (const void*)request.object;
+  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
+  self->wait_kind.store((uint8_t)request.kind, std::memory_order_relaxed);
+  return block_coroutine(self, ticket, request.deadline);
+}
 
 Parked park(const ParkRequest& request) {
   Coroutine* self = woven();

@@ -13,7 +13,7 @@
 
 namespace weft {
 
-enum class KeyKind : uint8_t { lock = 1, condition, rwlock, semaphore, barrier, futex, join, once, stream, region };
+enum class KeyKind : uint8_t { lock = 1, condition, rwlock, semaphore, barrier, futex, join, once, stream, region, suspend, group, scope };
 
 inline uint64_t park_key(KeyKind kind, const volatile void* address) {
   return (uint64_t)kind << 56 | ((uint64_t)(uintptr_t)address & 0x00ffffffffffffffu);
@@ -36,6 +36,11 @@ enum class Parked : uint8_t { unparked, timed_out, interrupted, invalid /* valid
 
 // Waits. Any coroutine or guest; not from a signal handler.
 Parked park(const ParkRequest& request);
+
+// For waits in queues of the caller's own. Who the caller waits as; `self` is woven().
+Waiter* waiter_of_caller(Coroutine* self);
+// Waits until that wait is ended; of the request `kind`, `object` and `deadline` count. Inside.
+Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request);
 
 // Wakes up to `count` waiters of the key whose tag shares a bit with `tags` (0: any). Returns how many. Any thread and,
 // when it is not inside the lot already, a signal handler; there it is deferred to the end of the interrupted

@@ -145,7 +145,9 @@ unsigned handle_event(Worker* worker, uint64_t data, uint32_t events) {
   return woken;
 }
 
-bool must_act(const Coroutine* self) { return signals_wanted(self) || cancel_wanted(self); }
+bool must_act(const Coroutine* self) {
+  return signals_wanted(self) || cancel_wanted(self) || calls_end_with(self);
+}
 
 // Takes a node out of the queue it is in. The descriptor may be closed and the node moved meanwhile.
 void unlink(PollWait* wait) {
@@ -236,7 +238,8 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
   return as_fd_wake(reason);
 }
 
-FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool looked_at, bool* rescued) {
+FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool looked_at, bool* rescued,
+                const OtherQueues* others) {
   Coroutine* self = woven();
   Worker* worker = enter(self);
   uint64_t ticket = self->waiter.begin(true);
@@ -251,6 +254,8 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
     blocks = false;
     break;
   }
+  bool joins_others = others && blocks;
+  if (joins_others) blocks = others->join(others->argument, &self->waiter, ticket);
   if (!wait_count) {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // between begin() and the look, as the lock is otherwise
     if (must_act(self)) {
@@ -264,13 +269,15 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
     self->wait_count = wait_count;
     uint64_t since = looked_at || !wait_count ? kNever : coarse_now.load(std::memory_order_relaxed);
     __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
-    self->wait_kind.store((uint8_t)(wait_count ? WaitKind::poll : WaitKind::sleep), std::memory_order_relaxed);
+    WaitKind kind = others ? WaitKind::select : wait_count ? WaitKind::poll : WaitKind::sleep;
+    self->wait_kind.store((uint8_t)kind, std::memory_order_relaxed);
     result = as_fd_wake(block_coroutine(self, ticket, deadline));
     *rescued = __atomic_load_n(&self->rescued, __ATOMIC_RELAXED);
   } else {
     self->waiter.begin(false);
   }
   for (unsigned i = 0; i < queued; i++) unlink(&waits[i]);
+  if (joins_others) others->leave(others->argument);
   leave(self);
   return joined == Joined::queued ? result : as_fd_wake(joined);
 }

@@ -153,10 +153,17 @@ struct PollWait {
   Direction direction;
   uint32_t seen;
 };
+// Other queues that a wait for descriptors is in as well.
+struct OtherQueues {
+  bool (*join)(void* argument, Waiter* waiter, uint64_t ticket);  // inside. False: there is something to do at once
+  void (*leave)(void* argument);                                  // inside; what join() has done is undone
+  void* argument;
+};
 // Parks until an edge on any of them, after its `seen`, or the deadline. FdWake::unpollable where one cannot be had.
 // `looked_at`: an earlier wait of the same call was woken by the monitor's look, which comes once a call. *rescued:
 // this one was.
-FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued);
+FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued,
+                const OtherQueues* others = nullptr);
 
 // Waits until the worker whose epoll has this descriptor has looked into it once more, and acted on what it found.
 bool poller_settle(int fd);  // false: it did not get the CPU in time

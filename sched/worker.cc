@@ -686,6 +686,9 @@ void trace_park(const Worker* worker, const Coroutine* self) {
 Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   Worker* worker = self->carrier->worker;
   TimerHeap* heap = nullptr;
+  auto kind = WaitKind(self->wait_kind.load(std::memory_order_relaxed));
+  bool limited = self->calls_deadline < deadline && ends_by_cancel(kind);
+  if (limited) deadline = self->calls_deadline;
   if (deadline != kNever) {
     heap = &worker->timers;
     if (!heap->add(&self->timer, deadline, &self->waiter, ticket)) {
@@ -697,14 +700,13 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
       self->pinned = false;
       region_leave();
       enter(self);
-      return reason;
+      return limited && reason == Wake::timed_out ? Wake::interrupted : reason;
     }
   }
   count(worker->metrics, Metric::parks);
   self->handlers_ran = 0;
   // Sent since the caller looked: the sender found no wait to end. Both sides do an atomic read-modify-write in between.
-  if (signals_wanted(self) || cancel_ends(self, WaitKind(self->wait_kind.load(std::memory_order_relaxed))))
-    interrupt(&self->waiter);
+  if (signals_wanted(self) || cancel_ends(self, kind)) interrupt(&self->waiter);
   if (self->waiter.reason() == Wake::waiting) {
     __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
     self->state.store(State::parked, std::memory_order_relaxed);
@@ -714,7 +716,13 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   count(self->carrier->worker->metrics, Metric::wakes);
   if (heap) heap->remove(&self->timer);
   self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
-  return self->waiter.reason();
+  Wake reason = self->waiter.reason();
+  return limited && reason == Wake::timed_out ? Wake::interrupted : reason;
+}
+
+int waits_end_with(const Coroutine* self) {
+  if (int error = calls_end_with(self)) return error;
+  return self->calls_deadline != kNever && now_ns() >= self->calls_deadline ? ETIMEDOUT : 0;
 }
 
 namespace {

@@ -138,6 +138,9 @@ void make_ready_again(Coroutine* coroutine);
 Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline);
 Wake block_kernel_thread(Waiter* waiter, uint64_t deadline);
 
+// The error with which the running coroutine's waits end now: ECANCELED, ETIMEDOUT where its deadline has passed, or 0.
+int waits_end_with(const Coroutine* self);
+
 // The running coroutine goes to the back of the queue.
 // Returns 0 for sched_yield, whose call of it is a jump.
 int yield(Coroutine* self);

@@ -23,7 +23,8 @@ import gdb.unwinder
 MAJOR = 1
 STATES = ("free", "ready", "running", "parked", "blocked", "finished")
 WAITS = ("", "read", "write", "poll", "lock", "condition", "sleep", "join", "futex", "semaphore", "barrier", "once", "region", "signal",
-         "file", "rwlock-read", "rwlock-write")
+         "file", "rwlock-read", "rwlock-write", "suspend", "co_mutex", "co_rwlock-read", "co_rwlock-write", "group", "scope", "channel-send",
+         "channel-receive", "select", "mailbox-send", "mailbox-receive")
 FIELDS = {1: "sequence", 2: "sp", 3: "fs", 4: "id", 6: "state", 7: "wait_kind", 10: "wait_fd", 11: "wait_object", 17: "carrier", 31: "name",
           512: "carrier_tid"}
 DWARF_NAMES = {0: "rax", 1: "rdx", 2: "rcx", 3: "rbx", 4: "rsi", 5: "rdi", 6: "rbp", 7: "rsp", 8: "r8", 9: "r9", 10: "r10", 11: "r11",

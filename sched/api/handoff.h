@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a value goes from one who waits with it to one who comes for it, or the other way round: under the lock of what both are at, into
+// or out of memory of the one who waits. Woken, that one has nothing left to do.
+//
+// One who waits at a single place is given its outcome first and woken then, outside the lock. One that selects waits at several, and
+// who ends its wait first has it: so its wait is ended before its value is touched, under the lock, which it takes again when it runs.
+#pragma once
+
+#include "sched/api/api.h"
+
+namespace weft {
+
+enum class Outcome : uint8_t { none, done, closed };
+
+struct HandoffWait {
+  WaitNode node;  // first member: a node of these queues is a HandoffWait
+  void* value;
+  Outcome outcome = Outcome::none;  // written under the lock; its owner reads it once it has been woken, or under the lock
+  bool selects = false;
+};
+
+// Inside the runtime and under a lock.
+class [[nodiscard]] Held {
+ public:
+  explicit Held(Lock& lock) : lock_(lock), self_(woven()) {
+    if (self_) enter(self_);
+    lock_.lock();
+  }
+  ~Held() {
+    if (locked_) lock_.unlock();
+    if (woken_.waiter) wake(woken_.waiter, woken_.ticket, Wake::unparked);
+    if (self_) leave(self_);
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+
+  // The first who waits and can still be had, out of the queue; null: nobody.
+  HandoffWait* take(WaitQueue& queue);
+  // Its value has gone over, or what it waits at has been closed: it goes on.
+  void finish(HandoffWait* wait, Outcome outcome);
+
+  // Waits in the queue: 0 with its outcome, and the lock is not held any more; EAGAIN: nothing has happened, look again; or the error that
+  // ends the call.
+  int await(WaitQueue& queue, HandoffWait* wait, WaitKind kind, const void* object);
+  // Gives the lock up for a while.
+  template <class Call>
+  void without(Call call) {
+    lock_.unlock();
+    if (self_) leave(self_);
+    call();
+    self_ = woven();  // a signal handler may have pinned it
+    if (self_) enter(self_);
+    lock_.lock();
+  }
+
+ private:
+  Lock& lock_;
+  Coroutine* self_;
+  bool locked_ = true;
+  struct {
+    Waiter* waiter = nullptr;
+    uint64_t ticket = 0;
+  } woken_;  // to be woken when the lock has been given up
+};
+
+}  // namespace weft
