@@ -210,7 +210,7 @@ Coroutine* coroutine_of_handle(uint64_t handle) {
   Coroutine* coroutine = coroutine_at(index);
   bool gone = coroutine->state.load(std::memory_order_acquire) == State::free;
   return gone || __atomic_load_n(&coroutine->generation, __ATOMIC_RELAXED) != (uint32_t)(handle >> 32) ? nullptr
-                                                                                                      : coroutine;
+                                                                                                       : coroutine;
 }
 
 Counted coroutines_counted() {

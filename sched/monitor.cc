@@ -57,7 +57,7 @@ std::atomic<uint64_t> last_mask{0};  // of signals: that of the last coroutine t
 const int* main_tid;                 // in main's TCB: the kernel clears it when main's kernel thread has ended
 
 bool others_ready(Worker* worker, uint64_t now) {
-  if (worker->length.load(std::memory_order_relaxed) || worker->inbox.load(std::memory_order_relaxed) ||
+  if (ready_count(worker) || worker->inbox.load(std::memory_order_relaxed) ||
       worker->returned.load(std::memory_order_relaxed) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) ||
       worker->timers.earliest() <= now)
     return true;
@@ -83,7 +83,7 @@ void look_at_waits(Worker* worker) {
     worker->shares.store(left - 1, std::memory_order_relaxed);
     return;
   }
-  bool waits = worker->length.load(std::memory_order_relaxed) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED);
+  bool waits = ready_count(worker) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED);
   if (waits && worker_sleeps() && !chaos) {
     worker->waits_seen += 2;
     if (worker->waits_seen < kWaits) return;

@@ -13,7 +13,21 @@
 
 namespace weft {
 
-enum class KeyKind : uint8_t { lock = 1, condition, rwlock, semaphore, barrier, futex, join, once, stream, region, suspend, group, scope };
+enum class KeyKind : uint8_t {
+  lock = 1,
+  condition,
+  rwlock,
+  semaphore,
+  barrier,
+  futex,
+  join,
+  once,
+  stream,
+  region,
+  suspend,
+  group,
+  scope
+};
 
 inline uint64_t park_key(KeyKind kind, const volatile void* address) {
   return (uint64_t)kind << 56 | ((uint64_t)(uintptr_t)address & 0x00ffffffffffffffu);

@@ -145,9 +145,7 @@ unsigned handle_event(Worker* worker, uint64_t data, uint32_t events) {
   return woken;
 }
 
-bool must_act(const Coroutine* self) {
-  return signals_wanted(self) || cancel_wanted(self) || calls_end_with(self);
-}
+bool must_act(const Coroutine* self) { return signals_wanted(self) || cancel_wanted(self) || calls_end_with(self); }
 
 // Takes a node out of the queue it is in. The descriptor may be closed and the node moved meanwhile.
 void unlink(PollWait* wait) {

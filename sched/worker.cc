@@ -78,7 +78,49 @@ const Coroutine* follower_of(const Coroutine* coroutine) {
                                                          (intptr_t)alignof(Coroutine));
 }
 
+constexpr uint32_t kTurnsBeforeLow = 64;     // of others, for each of low priority while there are others
+constexpr uint32_t kTurnsBeforeNormal = 16;  // of high priority, for each other one
+
+void add_prioritized(Worker* worker, uint32_t count) {
+  worker->prioritized.store(worker->prioritized.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+}
+
+[[gnu::noinline]] void push_by_priority(Worker* worker, Coroutine* coroutine, int8_t priority) {
+  ReadyList& list = priority > 0 ? worker->high : worker->low;
+  coroutine->next = nullptr;
+  (list.tail ? list.tail->next : list.head) = coroutine;
+  list.tail = coroutine;
+  add_prioritized(worker, 1);
+}
+
+Coroutine* pop_list(Worker* worker, ReadyList& list) {
+  Coroutine* first = list.head;
+  list.head = first->next;
+  if (!list.head) list.tail = nullptr;
+  add_prioritized(worker, ~0u);
+  return first;
+}
+
+Coroutine* pop_normal(Worker* worker) {
+  Coroutine* first = worker->head;
+  worker->head = first->next;
+  if (!worker->head) worker->tail = nullptr;
+  worker->length.store(worker->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  return first;
+}
+
+// High goes before normal and normal before low, but each gets a share of the turns.
+[[gnu::noinline]] Coroutine* pop_by_priority(Worker* worker) {
+  uint32_t turn = ++worker->turns_by_priority;
+  bool others = worker->head || worker->low.head;
+  if (worker->high.head && (!others || turn % kTurnsBeforeNormal)) return pop_list(worker, worker->high);
+  if (worker->low.head && (!worker->head || turn % kTurnsBeforeLow == 0)) return pop_list(worker, worker->low);
+  return pop_normal(worker);
+}
+
 void push_tail(Worker* worker, Coroutine* coroutine) {
+  if (int8_t priority = coroutine->priority.load(std::memory_order_relaxed); priority && !chaos) [[unlikely]]
+    return push_by_priority(worker, coroutine, priority);
   if (worker->length.load(std::memory_order_relaxed) >= kManyReady) note_follower(worker, coroutine);
   coroutine->next = nullptr;
   if (worker->tail)
@@ -106,13 +148,9 @@ Coroutine* pop(Worker* worker) {
     set_run_next(worker, nullptr);
     return next;
   }
-  Coroutine* first = worker->head;
-  if (first) {
-    worker->head = first->next;
-    if (!worker->head) worker->tail = nullptr;
-    worker->length.store(worker->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  }
-  return first;
+  if (worker->prioritized.load(std::memory_order_relaxed)) [[unlikely]]
+    return pop_by_priority(worker);
+  return worker->head ? pop_normal(worker) : nullptr;
 }
 
 void write_event(const Worker* worker) {
@@ -186,16 +224,12 @@ void drain_returned(Worker* worker) {
 
 // Half of the queue, the older half, goes to another worker.
 void give_half(Worker* from, Worker* to) {
-  uint32_t count_moved = from->length.load(std::memory_order_relaxed) / 2;
-  if (!count_moved) count_moved = from->head ? 1 : 0;
-  count(from->metrics, Metric::steals, count_moved);
-  for (uint32_t i = 0; i < count_moved; i++) {
-    Coroutine* moved = from->head;
-    from->head = moved->next;
-    if (!from->head) from->tail = nullptr;
-    from->length.store(from->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    push_inbox(to, moved);
-  }
+  uint32_t normal = from->length.load(std::memory_order_relaxed) / 2;
+  uint32_t prioritized = from->prioritized.load(std::memory_order_relaxed) / 2;
+  if (!normal && !prioritized) (from->head ? normal : prioritized) = ready_count(from) ? 1 : 0;
+  count(from->metrics, Metric::steals, normal + prioritized);
+  while (normal--) push_inbox(to, pop_normal(from));
+  while (prioritized--) push_inbox(to, pop_list(from, from->high.head ? from->high : from->low));
 }
 
 // One that waits for a carrier may wait long: while the kernel gives no more threads.
@@ -394,8 +428,7 @@ bool await_worker(Carrier* carrier) {
 void ask_for_work(Worker* worker) {
   for (unsigned i = 0; i < workers_used; i++) {
     Worker* other = &workers[i];
-    if (other != worker && other->length.load(std::memory_order_relaxed) > 0)
-      other->thief.store(worker->index + 1, std::memory_order_relaxed);
+    if (other != worker && ready_count(other)) other->thief.store(worker->index + 1, std::memory_order_relaxed);
   }
 }
 
@@ -550,7 +583,7 @@ void worker_awake(Worker* worker) {
 
 bool donate(Worker* worker) {
   uint32_t thief = worker->thief.exchange(0, std::memory_order_relaxed);
-  if (!thief || !worker->head) return false;
+  if (!thief || !ready_count(worker)) return false;
   Worker* other = &workers[thief - 1];
   if (!other->sleeping.load(std::memory_order_relaxed)) return false;
   give_half(worker, other);
@@ -583,11 +616,13 @@ void make_ready(Coroutine* coroutine) {
       (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
     } else if (sharer) {
       push_inbox(sharer, coroutine);
+    } else if (coroutine->priority.load(std::memory_order_relaxed) < 0) [[unlikely]] {
+      push_tail(worker, coroutine);
     } else {
       if (worker->run_next) push_tail(worker, worker->run_next);
       set_run_next(worker, coroutine);
     }
-    if (worker->length.load(std::memory_order_relaxed) >= 2)
+    if (ready_count(worker) >= 2)
       if (Worker* idle = sleeping_worker()) give_half(worker, idle);
     if (entered) leave(thread_state.woven);
     return;
@@ -616,7 +651,7 @@ void start_coroutine(Coroutine* coroutine) {
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     push_tail(worker, coroutine);
-    if (worker->length.load(std::memory_order_relaxed) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
+    if (ready_count(worker) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
       if (Worker* idle = sleeping_worker()) give_half(worker, idle);
     if (entered) leave(thread_state.woven);
     return;
@@ -635,8 +670,7 @@ Worker* least_loaded_worker() {
   for (unsigned i = 0; i < workers_used; i++) {
     Worker* worker = &workers[(first + i) % workers_used];
     if (!best || has_carrier(worker) > has_carrier(best) ||
-        (has_carrier(worker) == has_carrier(best) &&
-         worker->length.load(std::memory_order_relaxed) < best->length.load(std::memory_order_relaxed)))
+        (has_carrier(worker) == has_carrier(best) && ready_count(worker) < ready_count(best)))
       best = worker;
   }
   return best;
@@ -746,7 +780,9 @@ int yield(Coroutine* self) {
   Carrier* carrier = self->carrier;
   Coroutine* next = worker->head;
   if (next && !worker->run_next && worker->slice_left && --worker->slice_left &&
-      !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed))) [[likely]] {
+      !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed) |
+        worker->prioritized.load(std::memory_order_relaxed) | (uint8_t)self->priority.load(std::memory_order_relaxed)))
+      [[likely]] {
     // The head and this one change places. It may be queued before its stack is left: the queue is this carrier's own.
     if (worker->tail == next) {
       worker->head = self;
@@ -764,9 +800,9 @@ int yield(Coroutine* self) {
     prepare_resume(carrier, worker, next);
     uintptr_t message = switch_context(&self->context, &next->context, 0);
     settle(self->carrier, message);
-  } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
-             worker->returned.load(std::memory_order_relaxed) || !worker->slice_left ||
-             worker->preempt.load(std::memory_order_relaxed)) {
+  } else if (next || worker->run_next || worker->prioritized.load(std::memory_order_relaxed) ||
+             worker->inbox.load(std::memory_order_relaxed) || worker->returned.load(std::memory_order_relaxed) ||
+             !worker->slice_left || worker->preempt.load(std::memory_order_relaxed)) {
     bool to_kernel = only_yields(worker);
     switch_away(self, kYield);
     if (to_kernel) {

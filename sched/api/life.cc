@@ -13,9 +13,7 @@ namespace weft {
 
 namespace {
 
-bool wants_resume(void* argument) {
-  return !(uint32_t)((Coroutine*)argument)->permit.load(std::memory_order_acquire);
-}
+bool wants_resume(void* argument) { return !(uint32_t)((Coroutine*)argument)->permit.load(std::memory_order_acquire); }
 
 }  // namespace
 

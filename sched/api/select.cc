@@ -35,9 +35,7 @@ struct Selecting {
 bool is_channel(const co_select_case_t& one) {
   return (one.kind == CO_SELECT_SEND || one.kind == CO_SELECT_RECV) && one.chan;
 }
-bool is_descriptor(const co_select_case_t& one) {
-  return one.kind == CO_SELECT_READ || one.kind == CO_SELECT_WRITE;
-}
+bool is_descriptor(const co_select_case_t& one) { return one.kind == CO_SELECT_READ || one.kind == CO_SELECT_WRITE; }
 
 int try_channel(Held& held, const co_select_case_t& one) {
   return one.kind == CO_SELECT_SEND ? channel_try_send(held, one.chan, one.value)
@@ -141,8 +139,7 @@ int wait_once(Selecting* selecting) {
   selecting->joined = 0;
   if (self) {
     OtherQueues others = {join_channels, leave_channels, selecting};
-    FdWake how =
-        wait_any(selecting->waits, selecting->descriptors, selecting->earliest, false, &rescued, &others);
+    FdWake how = wait_any(selecting->waits, selecting->descriptors, selecting->earliest, false, &rescued, &others);
     for (unsigned i = 0; i < selecting->descriptors; i++) {
       PollWait& wait = selecting->waits[i];
       int original = (int)wait.node.number, fd = wait.fd.load(std::memory_order_relaxed);
@@ -211,8 +208,8 @@ int select(const Call& call, bool waits) {
   void* had = nullptr;
   if (call.count > kOnStack && !(had = malloc(bytes))) return ENOMEM;
   char* memory = had ? (char*)had : (char*)alloca(bytes ? bytes : 1);
-  Selecting selecting = {
-      call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0, kNever, 0};
+  Selecting selecting = {call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0,
+                         kNever,     0};
   int error = prepare(&selecting);
   if (!error) error = select_in(&selecting, call.chosen, waits);
   free(had);

@@ -293,12 +293,34 @@ const char* name_of(State state) {
 }
 
 const char* name_of(WaitKind kind) {
-  constexpr const char* kNames[] = {
-      "none",    "read",           "write",           "poll",   "lock",         "condition",      "sleep",
-      "join",    "futex",          "semaphore",       "barrier", "once",        "region",         "signal",
-      "file",    "rwlock_read",    "rwlock_write",    "suspend", "co_mutex",    "co_rwlock_read", "co_rwlock_write",
-      "group",   "scope",          "channel_send",    "channel_receive",        "select",         "mailbox_send",
-      "mailbox_receive"};
+  constexpr const char* kNames[] = {"none",
+                                    "read",
+                                    "write",
+                                    "poll",
+                                    "lock",
+                                    "condition",
+                                    "sleep",
+                                    "join",
+                                    "futex",
+                                    "semaphore",
+                                    "barrier",
+                                    "once",
+                                    "region",
+                                    "signal",
+                                    "file",
+                                    "rwlock_read",
+                                    "rwlock_write",
+                                    "suspend",
+                                    "co_mutex",
+                                    "co_rwlock_read",
+                                    "co_rwlock_write",
+                                    "group",
+                                    "scope",
+                                    "channel_send",
+                                    "channel_receive",
+                                    "select",
+                                    "mailbox_send",
+                                    "mailbox_receive"};
   return (size_t)kind < std::size(kNames) ? kNames[(size_t)kind] : "?";
 }
 
