@@ -42,11 +42,12 @@ constexpr uint64_t kIdleTick = 10 * kMillisecond;
 constexpr uint64_t kIdleFor = 300 * kMillisecond;  // quiet for so long: no more ticks
 constexpr uint64_t kRescueEvery = 50 * kMillisecond;
 constexpr uint64_t kSurplusEvery = 1000 * kMillisecond;
-constexpr int kBurials = 16;         // in an idle round, 100 microseconds each
-constexpr uint32_t kStuckBusy = 2;   // ticks without a switch while others are ready
-constexpr uint32_t kStuckIdle = 25;  // ticks without a switch while nobody is
-constexpr uint32_t kWaits = 6;       // see look_at_waits()
-constexpr uint32_t kShares = 256;    // ticks
+constexpr int kBurials = 16;           // in an idle round, 100 microseconds each
+constexpr uint32_t kStuckBusy = 2;     // ticks without a switch while others are ready
+constexpr uint32_t kStuckIdle = 25;    // ticks without a switch while nobody is
+constexpr uint32_t kWaits = 6;         // see look_at_waits()
+constexpr uint32_t kShares = 256;      // ticks
+constexpr uint64_t kShortTurn = 2000;  // nanoseconds
 constexpr uint32_t kMoreUnderTurns =
     50;  // WEFT_CHAOS: so many times longer, since how fast the machine is shall not decide
 
@@ -77,14 +78,14 @@ bool is_stuck(Worker* worker) {
 
 // Who is made ready by a running coroutine waits for it, because most block soon, and waking another worker costs more than that
 // wait. One that computes on instead leaves work undone while workers sleep: where every third look finds that, whom it
-// makes ready goes to the sleeping ones, for a while.
-void look_at_waits(Worker* worker) {
+// makes ready goes to the sleeping ones, for a while. Not where turns are short: two that hand a value to and fro are never both busy.
+void look_at_waits(Worker* worker, uint64_t turns, uint64_t time) {
   if (uint32_t left = worker->shares.load(std::memory_order_relaxed)) {
     worker->shares.store(left - 1, std::memory_order_relaxed);
     return;
   }
   bool waits = ready_count(worker) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED);
-  if (waits && worker_sleeps() && !chaos) {
+  if (waits && time >= turns * kShortTurn && worker_sleeps() && !chaos) {
     worker->waits_seen += 2;
     if (worker->waits_seen < kWaits) return;
     worker->waits_seen = 0;
@@ -110,9 +111,9 @@ void sample_run(Worker* worker, uint64_t now) {
 
 // True: something goes on there that wants another look soon.
 bool look_at(Worker* worker, uint64_t now) {
-  sample_run(worker, now);
-  look_at_waits(worker);
   uint64_t switches = worker->switches.load(std::memory_order_relaxed);
+  look_at_waits(worker, switches - worker->ticks_seen, now - worker->sampled_at);
+  sample_run(worker, now);
   bool stuck = switches == worker->ticks_seen && !worker->sleeping.load(std::memory_order_relaxed);
   worker->ticks_seen = switches;
   if (!stuck) {
