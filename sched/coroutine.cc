@@ -294,6 +294,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->scope = attributes.scope;
   self->priority.store(attributes.priority, std::memory_order_relaxed);
   Coroutine* creator = thread_state.identity;
+  self->group = attributes.group >= 0 ? (uint8_t)attributes.group : creator ? creator->group : 0;
   self->creation_pc = attributes.creation_pc;
   self->creator = creator ? creator->id : 0;
   self->born = coarse_now.load(std::memory_order_relaxed);

@@ -45,6 +45,8 @@ struct alignas(64) Coroutine {
 
   int32_t wait_fd;
   std::atomic<int32_t> follower;  // distance to one queued some places behind it, now or once; see fetch_ahead()
+  std::atomic<int8_t> priority;   // CO_PRIORITY_…
+  uint8_t group;                  // of workers that run it
   PollWait fd_wait;  // its place in the queue of the one descriptor it waits for: not on its stack, whose page is cold
   Timer timer;
 
@@ -58,7 +60,6 @@ struct alignas(64) Coroutine {
   int32_t tid;      // in the TCB and for gettid(): above every pid
   uint32_t budget;  // woven calls that may still succeed before others get their turn
   uint32_t region_depth;
-  std::atomic<int8_t> priority;  // CO_PRIORITY_…
 
   // the thread it stands for
   void* (*start)(void*);
@@ -172,6 +173,7 @@ struct SpawnAttributes {
   const void* creation_pc = nullptr;      // where the program's call returns to
   const char* name = nullptr;             // null: the creator's
   int8_t priority = 0;                    // CO_PRIORITY_…
+  int group = -1;                         // of workers; -1: the creator's
   Scope* scope = nullptr;                 // whose child it is
   uint64_t* handle = nullptr;             // set before it can run
 };

@@ -18,6 +18,7 @@
 #include "sched/cpu_time_signals.h"
 #include "sched/dump.h"
 #include "sched/file_ring.h"
+#include "sched/groups.h"
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
 #include "sched/idle_stacks.h"
@@ -168,6 +169,7 @@ bool start_locked() {
   move_gate(Gate::open);
   phase.store(Phase::running, std::memory_order_release);
   runtime_active.store(1, std::memory_order_release);
+  groups_begin();
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
       have_membarrier ? "membarrier" : "no membarrier");
   return true;

@@ -22,6 +22,7 @@
 #include "sched/clock.h"
 #include "sched/context_switch.h"
 #include "sched/cpu_time_signals.h"
+#include "sched/groups.h"
 #include "sched/inspected.h"
 #include "sched/large.h"
 #include "sched/log.h"
@@ -235,19 +236,20 @@ void give_half(Worker* from, Worker* to) {
 // One that waits for a carrier may wait long: while the kernel gives no more threads.
 bool has_carrier(const Worker* worker) { return __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED) != nullptr; }
 
-Worker* sleeping_worker() {
+Worker* sleeping_worker(uint8_t group) {
   if (workers_now.idle.load(std::memory_order_relaxed) <= 0) return nullptr;
-  for (unsigned i = 0; i < workers_used; i++)
-    if (workers[i].sleeping.load(std::memory_order_relaxed)) return &workers[i];
+  for (unsigned i = 0; i < worker_count(); i++)
+    if (workers[i].sleeping.load(std::memory_order_relaxed) && workers[i].group == group) return &workers[i];
   return nullptr;
 }
 
 // One that has work at once where another would have to be woken.
-Worker* spinning_worker() {
+Worker* spinning_worker(uint8_t group) {
   if (workers_now.spinning.load(std::memory_order_relaxed) <= 0) return nullptr;
-  for (unsigned i = 0; i < workers_used; i++) {
+  for (unsigned i = 0; i < worker_count(); i++) {
     Worker& worker = workers[i];
-    if (worker.spinning.load(std::memory_order_relaxed) && !worker.inbox.load(std::memory_order_relaxed))
+    if (worker.group == group && worker.spinning.load(std::memory_order_relaxed) &&
+        !worker.inbox.load(std::memory_order_relaxed))
       return &worker;
   }
   return nullptr;
@@ -426,9 +428,10 @@ bool await_worker(Carrier* carrier) {
 
 // Asks busy workers for work before this one sleeps.
 void ask_for_work(Worker* worker) {
-  for (unsigned i = 0; i < workers_used; i++) {
+  for (unsigned i = 0; i < worker_count(); i++) {
     Worker* other = &workers[i];
-    if (other != worker && ready_count(other)) other->thief.store(worker->index + 1, std::memory_order_relaxed);
+    if (other != worker && other->group == worker->group && ready_count(other))
+      other->thief.store(worker->index + 1, std::memory_order_relaxed);
   }
 }
 
@@ -564,14 +567,15 @@ Worker* worker_begin(unsigned index) {
   worker->index = index;
   return worker;
 }
-unsigned worker_count() { return workers_used; }
-void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
+unsigned worker_count() { return __atomic_load_n(&workers_used, __ATOMIC_RELAXED); }
+// Release: who sees the number finds the workers.
+void workers_set_count(unsigned count_wanted) { __atomic_store_n(&workers_used, count_wanted, __ATOMIC_RELEASE); }
 
 bool worker_sleeps() { return workers_now.idle.load(std::memory_order_relaxed) > 0; }
 void worker_wake(Worker* worker) { kick(worker); }
 
 void workers_pay_kicks() {
-  for (unsigned i = 0; i < workers_used; i++)
+  for (unsigned i = 0; i < worker_count(); i++)
     if (workers[i].kick_owed.load(std::memory_order_relaxed) && workers[i].kick_owed.exchange(0))
       write_event(&workers[i]);
 }
@@ -596,8 +600,8 @@ Worker* worker_for(const Coroutine* coroutine) {
   Worker* target = coroutine->worker;
   if (target && !has_carrier(target)) target = nullptr;
   if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
-    if (Worker* idle = sleeping_worker()) target = idle;
-    if (!target) target = least_loaded_worker();
+    if (Worker* idle = sleeping_worker(coroutine->group)) target = idle;
+    if (!target) target = least_loaded_worker(coroutine->group);
   }
   return target;
 }
@@ -611,7 +615,12 @@ void make_ready(Coroutine* coroutine) {
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     WEFT_TRACE(worker, ready, coroutine->id, 0, 0);
-    Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker() : nullptr;
+    if (worker->group != coroutine->group) [[unlikely]] {
+      push_inbox(worker_for(coroutine), coroutine);
+      if (entered) leave(thread_state.woven);
+      return;
+    }
+    Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker(worker->group) : nullptr;
     if (thread_state.carrier) {
       (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
     } else if (sharer) {
@@ -623,7 +632,7 @@ void make_ready(Coroutine* coroutine) {
       set_run_next(worker, coroutine);
     }
     if (ready_count(worker) >= 2)
-      if (Worker* idle = sleeping_worker()) give_half(worker, idle);
+      if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
     if (entered) leave(thread_state.woven);
     return;
   }
@@ -650,25 +659,30 @@ void start_coroutine(Coroutine* coroutine) {
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
-    push_tail(worker, coroutine);
-    if (ready_count(worker) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
-      if (Worker* idle = sleeping_worker()) give_half(worker, idle);
+    bool own = worker->group == coroutine->group;
+    if (own) {
+      push_tail(worker, coroutine);
+      if (ready_count(worker) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
+        if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
+    }
     if (entered) leave(thread_state.woven);
-    return;
+    if (own) return;
   }
-  Worker* target = spinning_worker();
-  if (!target) target = sleeping_worker();
-  if (!target) target = least_loaded_worker();
+  Worker* target = spinning_worker(coroutine->group);
+  if (!target) target = sleeping_worker(coroutine->group);
+  if (!target) target = least_loaded_worker(coroutine->group);
   target->begun_here.store(__builtin_ia32_rdtsc(), std::memory_order_relaxed);
   push_inbox(target, coroutine);
 }
 
-Worker* least_loaded_worker() {
+Worker* least_loaded_worker(uint8_t group) {
   static std::atomic<uint32_t> turn{0};
+  const unsigned all = worker_count();
   uint32_t first = turn.fetch_add(1, std::memory_order_relaxed);
   Worker* best = nullptr;
-  for (unsigned i = 0; i < workers_used; i++) {
-    Worker* worker = &workers[(first + i) % workers_used];
+  for (unsigned i = 0; i < all; i++) {
+    Worker* worker = &workers[(first + i) % all];
+    if (worker->group != group) continue;
     if (!best || has_carrier(worker) > has_carrier(best) ||
         (has_carrier(worker) == has_carrier(best) && ready_count(worker) < ready_count(best)))
       best = worker;
@@ -681,7 +695,8 @@ Worker* enter_slow(Coroutine* self) {
     Carrier* carrier = self->carrier;
     carrier->inside.store(0, std::memory_order_release);
     handoff_lock.lock();  // the monitor has decided when we get it
-    if (!carrier->worker && orphan_count) attach_locked(carrier, orphans[--orphan_count]);
+    if (!carrier->worker && orphan_count && orphans[orphan_count - 1]->group == self->group)
+      attach_locked(carrier, orphans[--orphan_count]);
     if (carrier->worker) {
       carrier->inside.store(1, std::memory_order_relaxed);
       self->worker = carrier->worker;
@@ -862,7 +877,7 @@ void give_way(Coroutine* self) {
   const bool waits = self->carrier->taken.load(std::memory_order_relaxed);
   Worker* worker = enter(self);
   // Who has lost the worker has waited for one now, and that was the others' turn.
-  if (!waits && (worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
+  if (!waits && (ready_count(worker) || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
                  worker->returned.load(std::memory_order_relaxed) || !worker->slice_left ||
                  worker->preempt.load(std::memory_order_relaxed))) {
     switch_away(self, kYield);
@@ -938,6 +953,8 @@ void carrier_loop(Carrier* carrier) {
     }
     if (!carrier->worker && !await_worker(carrier)) return;
     Worker* worker = carrier->worker;
+    if (worker->group != carrier->cpus_of) [[unlikely]]
+      use_cpus_of(carrier, worker->group);
     Coroutine* next = find_next(worker);
     cpu_time_signals_settle(carrier, next);
     prepare_resume(carrier, worker, next);
@@ -951,9 +968,11 @@ void workers_reset() {
   spare_count = orphan_count = 0;
   workers_now.idle.store(0);
   workers_now.spinning.store(0);
-  for (unsigned i = 0; i < workers_used; i++) {
+  for (unsigned i = 0; i < worker_count(); i++) {
     Worker& worker = workers[i];
     worker.run_next = worker.head = worker.tail = nullptr;
+    worker.high = worker.low = {};
+    worker.prioritized.store(0);
     worker.slice_left = 0;
     for (Coroutine*& place : worker.pushed) place = nullptr;
     worker.epoll_fd = -1;

@@ -59,6 +59,7 @@ struct alignas(64) Worker {
   uint32_t slice_left = 0;  // direct switches until the loop is passed
   uint32_t slice_length = kShortestSlice;
   uint32_t index = 0;
+  uint8_t group = 0;              // whose coroutines it runs; see groups.h
   bool wakes_first = false;       // whom its carrier makes ready goes to the head of the queue
   std::atomic<int> epoll_fd{-1};  // may be moved to another number
   std::atomic<int> event_fd{-1};
@@ -117,6 +118,7 @@ struct alignas(64) Carrier {
   bool retired = false;
   uint64_t cpu_time_signals = 0;    // that its kernel thread has open; see cpu_time_signals.h
   std::atomic<uint64_t> struck{0};  // those that came between two coroutines
+  uint8_t cpus_of = 0;              // group whose CPUs its kernel thread may use; own thread only
   bool made_processes = false;      // a coroutine has forked on it; own thread only
   bool hands_over = false;          // WEFT_CHAOS: its worker goes on with another carrier; own thread only
 };

@@ -29,6 +29,9 @@ typedef uint64_t co_t;
  * that nobody starves. */
 enum { CO_PRIORITY_LOW = -1, CO_PRIORITY_NORMAL = 0, CO_PRIORITY_HIGH = 1 };
 
+/* Workers of their own on CPUs of their own; see co_runtime_create. */
+typedef struct co_runtime co_runtime_t;
+
 /* Begin with CO_ATTR_INIT; a null pointer where one is wanted means the same. */
 typedef struct co_attr {
   size_t size;       /* of this struct as the program knows it */
@@ -36,8 +39,9 @@ typedef struct co_attr {
   const char *name;  /* at most 15 bytes are kept; null: the creator's */
   int priority;      /* CO_PRIORITY_… */
   int detached;      /* not 0: nobody joins it */
+  co_runtime_t *runtime; /* null: the creator's, which for a thread is the one that all programs have */
 } co_attr_t;
-#define CO_ATTR_INIT {sizeof(co_attr_t), 0, NULL, CO_PRIORITY_NORMAL, 0}
+#define CO_ATTR_INIT {sizeof(co_attr_t), 0, NULL, CO_PRIORITY_NORMAL, 0, NULL}
 
 /* Makes a coroutine that runs fn(arg), and says which in *out (null: do not say). What it returns is what co_join gets. The first
  * call starts weft: some kernel threads, one for each CPU of the affinity mask (WEFT_WORKERS sets how many).
@@ -85,6 +89,16 @@ int co_key_create(co_key_t *key, void (*destroy)(void *));
 int co_key_delete(co_key_t key);           /* EINVAL: no such key */
 int co_set_local(co_key_t key, const void *value); /* EINVAL, ENOMEM */
 void *co_get_local(co_key_t key);          /* null: none was set */
+
+/* ---- Runtimes
+ *
+ * A scheduler apart, for instance one for each socket or NUMA node, or one for what must not wait behind the rest. Coroutines stay in the
+ * runtime they were made in, and so do those they make; locks and channels go across. */
+
+/* With workers (0: one for each CPU) whose kernel threads run on these CPUs alone, by their numbers. It lasts as long as the process.
+ * EINVAL: no CPU, or one that is not the process's. EAGAIN: over 63 of them, or over 256 workers in all. EMFILE, ENFILE, ENOMEM. ENOSYS
+ * as co_spawn. Under WEFT_CHAOS it is the runtime that all programs have. */
+int co_runtime_create(co_runtime_t **out, const unsigned *cpus, size_t count, unsigned workers);
 
 /* ---- Time */
 
