@@ -103,7 +103,7 @@ void print_help() {
 }
 
 void print_version() {
-  puts("weft " WEFT_VERSION);
+  puts("weft " WEFT_VERSION_STRING);
   finish(0);
 }
 
