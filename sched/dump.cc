@@ -50,7 +50,7 @@ void find_program() {
     unsigned directory = (unsigned)(slash + 1 - info.dli_fname);
     if (length >= sizeof program - 32) break;
     format_text(program + directory, sizeof program - directory, "%s", place);
-    if (sys::call(SYS_access, sys::word(program), 1 /* X_OK */) == 0) return;
+    if (sys::call(SYS_faccessat, AT_FDCWD, sys::word(program), 1 /* X_OK */) == 0) return;
   }
   program[0] = 0;
 }
@@ -62,8 +62,8 @@ struct Start {
 
 void run_inspector(void* argument) {
   auto* start = (Start*)argument;
-  sys::call(SYS_dup2, start->output, 1);
-  sys::call(SYS_dup2, start->output, 2);
+  sys::call(SYS_dup3, start->output, 1, 0);
+  sys::call(SYS_dup3, start->output, 2, 0);
   const char* arguments[] = {program, "bt", start->pid, nullptr};
   const char* environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", nullptr};
   sys::call(SYS_execve, sys::word(program), sys::word(arguments), sys::word(environment));
