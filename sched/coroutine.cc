@@ -201,7 +201,7 @@ Coroutine* coroutine_of(unsigned long pthread) {
   if (!pthread) return nullptr;
   // weft's own variable lies at the same distance from the thread pointer in every thread.
   char* mine = (char*)&thread_state;
-  return ((ThreadState*)(pthread + (uintptr_t)(mine - (char*)__builtin_thread_pointer())))->identity;
+  return ((ThreadState*)(thread_pointer_of((void*)pthread) + (mine - (char*)__builtin_thread_pointer())))->identity;
 }
 
 Coroutine* coroutine_of_handle(uint64_t handle) {

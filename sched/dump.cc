@@ -52,7 +52,7 @@ void find_program() {
     if (directory + strlen(place) >= sizeof program) continue;
     memcpy(program, info.dli_fname, directory);
     memcpy(program + directory, place, strlen(place) + 1);
-    if (sys::call(SYS_access, sys::word(program), 1 /* X_OK */) == 0) return;
+    if (sys::call(SYS_faccessat, AT_FDCWD, sys::word(program), 1 /* X_OK */) == 0) return;
   }
   program[0] = 0;
 }
@@ -64,8 +64,8 @@ struct Start {
 
 void run_inspector(void* argument) {
   auto* start = (Start*)argument;
-  sys::call(SYS_dup2, start->output, 1);
-  sys::call(SYS_dup2, start->output, 2);
+  sys::call(SYS_dup3, start->output, 1, 0);
+  sys::call(SYS_dup3, start->output, 2, 0);
   const char* arguments[] = {program, "bt", start->pid, nullptr};
   const char* environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", nullptr};
   sys::call(SYS_execve, sys::word(program), sys::word(arguments), sys::word(environment));

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "asm/cpu.h"
 #include "sched/sys.h"
 
 namespace weft {
@@ -34,7 +35,7 @@ class Lock {
       if (word_.load(std::memory_order_relaxed) == 0 &&
           word_.compare_exchange_strong(expected, 1, std::memory_order_acquire))
         return;
-      __builtin_ia32_pause();
+      cpu::pause();
     }
     while (word_.exchange(2, std::memory_order_acquire) != 0) sys::futex_wait(&word_, 2);
   }

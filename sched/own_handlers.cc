@@ -8,8 +8,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <ucontext.h>
 
+#include "asm/signal_frame.h"
 #include "sched/coroutine.h"
 #include "sched/dump.h"
 #include "sched/executable_stacks.h"
@@ -103,12 +103,11 @@ bool report_overflow(const Coroutine* self, const siginfo_t* info, const void* c
   if (info->si_signo != SIGSEGV || info->si_code <= 0 || self->supplied_stack || address >= self->stack_low ||
       address < self->stack_low - self->guard_size)
     return false;
-  const greg_t* registers = ((const ucontext_t*)context)->uc_mcontext.gregs;
   log(Level::error,
       "stack overflow in coroutine %u (%s): its stack of %lu KiB was too small; pc 0x%lx sp 0x%lx. Set WEFT_STACK or "
       "pthread_attr_setstacksize to more",
-      self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)registers[REG_RIP],
-      (unsigned long)registers[REG_RSP]);
+      self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)interrupted_pc(context),
+      (unsigned long)interrupted_sp(context));
   return true;
 }
 

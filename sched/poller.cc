@@ -386,7 +386,7 @@ long look(Worker* worker, epoll_event* events, uint64_t deadline) {
       tried = Way::pwait;
       found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce, left, 0, 0);
     } else if (tried == Way::wait) {
-      found = sys::call(SYS_epoll_wait, epoll_fd, sys::word(events), kEventsAtOnce, left);
+      found = sys::call(cpu::kEpollWait, epoll_fd, sys::word(events), kEventsAtOnce, left);
     } else {
       return look_without_epoll(worker, events, left != 0);
     }

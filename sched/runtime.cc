@@ -7,7 +7,6 @@
 #include <cstring>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -132,7 +131,7 @@ bool start_locked() {
   unsigned wanted = options.workers ? (unsigned)options.workers : cpus;
   may_spin = cpus > 1;
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
-  weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;
+  switches_begin(false);
   stack_init();
   executable_stacks_init();
   if (!tls_block_init(&why)) return go_native(why);

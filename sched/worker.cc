@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "asm/cpu.h"
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
@@ -443,9 +444,9 @@ bool spin_for_visitors(Worker* worker) {
   if (worker->short_sleeps < kShortSleeps || !may_spin) return false;
   worker->spinning.store(1, std::memory_order_relaxed);
   workers_now.spinning.fetch_add(1, std::memory_order_relaxed);
-  uint64_t begun = __builtin_ia32_rdtsc();
+  uint64_t begun = cpu::time_stamp();
   bool visited = false;
-  while (!(visited = has_visitors(worker)) && __builtin_ia32_rdtsc() - begun < kLongestSpin) __builtin_ia32_pause();
+  while (!(visited = has_visitors(worker)) && cpu::time_stamp() - begun < kLongestSpin) cpu::pause();
   workers_now.spinning.fetch_sub(1, std::memory_order_relaxed);
   worker->spinning.store(0, std::memory_order_relaxed);
   if (!visited) worker->short_sleeps = 0;
@@ -454,7 +455,7 @@ bool spin_for_visitors(Worker* worker) {
 
 void sleep_in_poller(Worker* worker) {
   if (spin_for_visitors(worker)) return;
-  uint64_t begun = __builtin_ia32_rdtsc();
+  uint64_t begun = cpu::time_stamp();
   workers_now.idle.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
@@ -534,7 +535,7 @@ Coroutine* find_next(Worker* worker) {
   uint64_t now = 0;
   if (!worker->slice_left || worker->preempt.load(std::memory_order_relaxed)) {
     queue_heir(worker);  // two that make each other ready share one slice
-    now = __builtin_ia32_rdtsc();
+    now = cpu::time_stamp();
     if (!worker->slice_left) fit_slice(worker, now);
     // Others are ready: a look at the poller, but not more often than it can have news.
     if (now - worker->polled_at > kPollEvery) {
@@ -671,7 +672,7 @@ void start_coroutine(Coroutine* coroutine) {
   Worker* target = spinning_worker(coroutine->group);
   if (!target) target = sleeping_worker(coroutine->group);
   if (!target) target = least_loaded_worker(coroutine->group);
-  target->begun_here.store(__builtin_ia32_rdtsc(), std::memory_order_relaxed);
+  target->begun_here.store(cpu::time_stamp(), std::memory_order_relaxed);
   push_inbox(target, coroutine);
 }
 
@@ -779,7 +780,7 @@ namespace {
 // Whole slices of nothing but yields: who is waited for so may be a kernel thread, and have none of the CPUs while this goes on.
 bool only_yields(Worker* worker) {
   if (worker->slice_left) return false;
-  uint64_t parks = worker->metrics.value[(unsigned)Metric::parks], now = __builtin_ia32_rdtsc();
+  uint64_t parks = worker->metrics.value[(unsigned)Metric::parks], now = cpu::time_stamp();
   bool parked = parks != worker->parks_seen;
   worker->parks_seen = parks;
   if (parked || now - worker->yielded_at < kYieldToKernelEvery) return false;
