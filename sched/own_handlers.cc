@@ -128,12 +128,19 @@ int signal_named(const char* text) {
   return 0;
 }
 
+// Those that no handler can be had for, glibc's own, weft's own, and those of a fault: a handler that returns from one meets it again.
+bool can_dump(int signal) {
+  for (int other : {0, SIGKILL, SIGSTOP, kCancelSignal, kSetxidSignal, SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSYS})
+    if (signal == other) return false;
+  return !find(signal);
+}
+
 }  // namespace
 
 void dump_signal_init() {
   if (!options.dump_signal || !*options.dump_signal) return;
   int signal = signal_named(options.dump_signal);
-  if (!signal || signal == SIGKILL || signal == SIGSTOP || find(signal)) {
+  if (!can_dump(signal)) {
     log(Level::error, "WEFT_DUMP_SIGNAL: '%s' is not a signal that can be had for it; no signal dumps the stacks",
         options.dump_signal);
     return;

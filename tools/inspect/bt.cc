@@ -7,6 +7,7 @@
 #include "command_help.h"
 #include "commands.h"
 #include "failure.h"
+#include "frame_text.h"
 #include "json_output.h"
 #include "look.h"
 #include "number_text.h"
@@ -103,13 +104,7 @@ class Printer {
       for (size_t i = 0; i < named.locations.size(); i++) {
         const Location& location = named.locations[i];
         if (location.inlined && !options_.inlined) continue;
-        std::string line = fmt::format("    #{:<3}", number);
-        line += location.function.empty() ? look_.symbols().text(named) : location.function;
-        if (!location.file.empty()) line += fmt::format(" at {}:{}", location.file, location.line);
-        if (location.inlined) line += " [inlined]";
-        if (location.file.empty() && named.module != nullptr && !location.function.empty())
-          line += " in " + named.module->name();
-        puts(line.c_str());
+        puts(fmt::format("    #{:<3}{}", number, location_text(look_.symbols(), named, location)).c_str());
       }
       number++;
     }

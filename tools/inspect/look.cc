@@ -153,8 +153,8 @@ int Look::status(bool strict) const {
   }
   if (target_->kind() == Target::Kind::core && unreadable != 0) {
     warn(fmt::format(
-        "{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page; take the kernel's core "
-        "(ulimit -c), or weft snap.",
+        "{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page: run the program with "
+        "WEFT_GUARDS=mprotect, or take the kernel's core (ulimit -c), or weft snap.",
         target_->name(), unreadable));
     return kTruncated;
   }

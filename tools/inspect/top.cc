@@ -56,10 +56,7 @@ int top(int count, char** words) {
       {"--once", nullptr, [&](const std::string&) { once = true; }},
       {"--interval", "TIME",
        [&](const std::string& word) {
-         const std::optional<double> time = parse_number(word);
-         if (!time || *time < 1e6 || *time > 3600e9)
-           throw Failure(kUsage, "--interval takes a time like 500ms or 2s, not '{}'.", word);
-         interval = std::chrono::nanoseconds((int64_t)*time);
+         interval = std::chrono::nanoseconds(parse_time("--interval", word, kMillisecond, kHour));
        }},
       {"--sort", "COLUMN", [&](const std::string& word) { options.sort = word; }},
       {"--where", "EXPRESSION", [&](const std::string& word) { options.filter = word; }},
