@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "asm/context.h"
+#include "sched/clock.h"
 #include "sched/descriptor.h"
 #include "sched/lock.h"
 #include "sched/poller.h"
@@ -48,7 +49,7 @@ struct alignas(64) Coroutine {
 
   const void* wait_object;
   bool rescued;    // the monitor has looked at this wait already
-  uint64_t since;  // start of this wait; written only where the monitor may want it
+  uint64_t since;  // start of this wait or region, coarse; of a poll that waits several times, of the first
 
   uint32_t id;
   int32_t tid;      // in the TCB and for gettid(): above every pid
@@ -113,6 +114,16 @@ struct alignas(64) Coroutine {
 };
 
 static_assert(offsetof(Coroutine, wait_fd) == 64);
+
+// What it is about to wait for, as those see it who look at it.
+inline void will_wait(Coroutine* self, WaitKind kind, uint64_t since = coarse_now.load(std::memory_order_relaxed)) {
+  __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
+  self->wait_kind.store((uint8_t)kind, std::memory_order_relaxed);
+}
+inline void will_wait_on(Coroutine* self, WaitKind kind, const void* object) {
+  self->wait_object = object;
+  will_wait(self, kind);
+}
 
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;

@@ -706,7 +706,6 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   if (signals_wanted(self) || cancel_ends(self, WaitKind(self->wait_kind.load(std::memory_order_relaxed))))
     interrupt(&self->waiter);
   if (self->waiter.reason() == Wake::waiting) {
-    __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
     self->state.store(State::parked, std::memory_order_relaxed);
     trace_park(worker, self);
     switch_away(self, kPark);
