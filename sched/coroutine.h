@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "asm/context.h"
+#include "sched/clock.h"
 #include "sched/descriptor.h"
 #include "sched/lock.h"
 #include "sched/poller.h"
@@ -51,8 +52,8 @@ struct alignas(64) Coroutine {
   Timer timer;
 
   const void* wait_object;
-  bool rescued;                     // the monitor has looked at this wait already
-  uint64_t since;                   // start of this wait; written only where the monitor may want it
+  bool rescued;    // the monitor has looked at this wait already
+  uint64_t since;  // start of this wait or region, coarse; of a poll that waits several times, of the first
   uint64_t calls_deadline;          // co_with_deadline's: waits of cancellation points end then; own thread only
   std::atomic<uint64_t> calls_end;  // generation << 32 | error that they end with since co_cancel; 0: they do not
 
@@ -126,6 +127,16 @@ struct alignas(64) Coroutine {
 };
 
 static_assert(offsetof(Coroutine, wait_fd) == 64);
+
+// What it is about to wait for, as those see it who look at it.
+inline void will_wait(Coroutine* self, WaitKind kind, uint64_t since = coarse_now.load(std::memory_order_relaxed)) {
+  __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
+  self->wait_kind.store((uint8_t)kind, std::memory_order_relaxed);
+}
+inline void will_wait_on(Coroutine* self, WaitKind kind, const void* object) {
+  self->wait_object = object;
+  will_wait(self, kind);
+}
 
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;

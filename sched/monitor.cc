@@ -101,9 +101,11 @@ void sample_run(Worker* worker, uint64_t now) {
   worker->sampled_at = now;
   Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
   Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
-  if (!running || worker->sleeping.load(std::memory_order_relaxed) || now - since > 2 * kIdleTick) return;
+  // Of a time without looks nothing is known: what runs now counts from now on.
+  bool came_late = now - since > 2 * kIdleTick;
+  if (came_late || switches != worker->ticks_seen) worker->run_since = came_late ? now : since;
+  if (!running || came_late || worker->sleeping.load(std::memory_order_relaxed)) return;
   running->run_time.store(running->run_time.load(std::memory_order_relaxed) + now - since, std::memory_order_relaxed);
-  if (switches != worker->ticks_seen) worker->run_since = since;
   uint64_t run = now - worker->run_since;
   if (run > running->longest_run.load(std::memory_order_relaxed))
     running->longest_run.store(run, std::memory_order_relaxed);

@@ -167,9 +167,7 @@ Waiter* waiter_of_caller(Coroutine* self) {
 
 Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request) {
   if (!self) return block_thread(waiter, request);
-  self->wait_object = (const void*)request.object;
-  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
-  self->wait_kind.store((uint8_t)request.kind, std::memory_order_relaxed);
+  will_wait_on(self, request.kind, (const void*)request.object);
   return block_coroutine(self, ticket, request.deadline);
 }
 

@@ -226,9 +226,8 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
     return as_fd_wake(joined);
   }
   __atomic_store_n(&self->wait_fd, *fd, __ATOMIC_RELAXED);
-  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
-  self->wait_kind.store((uint8_t)(direction == Direction::read ? WaitKind::fd_read : WaitKind::fd_write),
-                        std::memory_order_relaxed);
+  __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
+  will_wait(self, direction == Direction::read ? WaitKind::fd_read : WaitKind::fd_write);
   Wake reason = block_coroutine(self, ticket, deadline);
   if (reason != Wake::unparked) unlink(&wait);  // who unparks it has taken it out
   leave(self);
@@ -236,12 +235,12 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
   return as_fd_wake(reason);
 }
 
-FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool looked_at, bool* rescued,
+FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, PollCall* call,
                 const OtherQueues* others) {
   Coroutine* self = woven();
   Worker* worker = enter(self);
   uint64_t ticket = self->waiter.begin(true);
-  *rescued = false;
+  call->rescued = false;
   FdWake result = FdWake::ready;
   unsigned queued = 0;
   bool blocks = true;
@@ -265,12 +264,12 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
     __atomic_store_n(&self->wait_fd, wait_count ? waits[0].fd.load(std::memory_order_relaxed) : -1, __ATOMIC_RELAXED);
     self->wait_list = waits;
     self->wait_count = wait_count;
-    uint64_t since = looked_at || !wait_count ? kNever : coarse_now.load(std::memory_order_relaxed);
-    __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
-    WaitKind kind = others ? WaitKind::select : wait_count ? WaitKind::poll : WaitKind::sleep;
-    self->wait_kind.store((uint8_t)kind, std::memory_order_relaxed);
+    if (!call->since) call->since = coarse_now.load(std::memory_order_relaxed);
+    __atomic_store_n(&self->rescued, call->looked_at, __ATOMIC_RELAXED);
+    will_wait(self, others ? WaitKind::select : wait_count ? WaitKind::poll : WaitKind::sleep, call->since);
     result = as_fd_wake(block_coroutine(self, ticket, deadline));
-    *rescued = __atomic_load_n(&self->rescued, __ATOMIC_RELAXED);
+    call->rescued = !call->looked_at && __atomic_load_n(&self->rescued, __ATOMIC_RELAXED);
+    call->looked_at |= call->rescued;
   } else {
     self->waiter.begin(false);
   }

@@ -758,7 +758,6 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   // Sent since the caller looked: the sender found no wait to end. Both sides do an atomic read-modify-write in between.
   if (signals_wanted(self) || cancel_ends(self, kind)) interrupt(&self->waiter);
   if (self->waiter.reason() == Wake::waiting) {
-    __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
     self->state.store(State::parked, std::memory_order_relaxed);
     trace_park(worker, self);
     switch_away(self, kPark);

@@ -30,6 +30,7 @@ struct Selecting {
   unsigned descriptors;
   uint64_t earliest;  // of the times
   size_t joined;      // channels of the cases before it are waited at
+  PollCall call;
 };
 
 bool is_channel(const co_select_case_t& one) {
@@ -135,11 +136,11 @@ bool handed_over(Selecting* selecting, size_t* chosen) {
 // Parks until somebody has ended the wait. 0; EPERM: a descriptor cannot be polled; or what ends the call, if nothing has happened.
 int wait_once(Selecting* selecting) {
   Coroutine* self = woven();
-  bool interrupted, rescued;
+  bool interrupted;
   selecting->joined = 0;
   if (self) {
     OtherQueues others = {join_channels, leave_channels, selecting};
-    FdWake how = wait_any(selecting->waits, selecting->descriptors, selecting->earliest, false, &rescued, &others);
+    FdWake how = wait_any(selecting->waits, selecting->descriptors, selecting->earliest, &selecting->call, &others);
     for (unsigned i = 0; i < selecting->descriptors; i++) {
       PollWait& wait = selecting->waits[i];
       int original = (int)wait.node.number, fd = wait.fd.load(std::memory_order_relaxed);

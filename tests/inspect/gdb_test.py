@@ -37,7 +37,7 @@ class GdbTest(woven.WovenTest):
     def check(self, target, numbers):
         listed = self.gdb(target, "info coroutines")
         self.assertRegex(listed, rf"(?m)^ +{numbers[2]}  parked +read fd \d+ +depth-2 +waits_for_input$")
-        self.assertRegex(listed, rf"(?m)^ +{numbers[3]}  parked +lock 0x[0-9a-f]+ +depth-3 +waits_for_lock$")
+        self.assertRegex(listed, rf"(?m)^ +{numbers[3]}  parked +mutex 0x[0-9a-f]+ +depth-3 +waits_for_lock$")
 
         stack = self.gdb(target, f"coroutine {numbers[2]} bt")
         frames = re.findall(r"(?m)^#\d+ .* in (\w+) \(.*\) at .*stacks\.c:\d+$", stack)

@@ -2,7 +2,7 @@
 // weft bt: stacks. Those that are alike are printed once, with how many coroutines stand there, which, and for how long.
 #include <algorithm>
 #include <cstdio>
-#include <set>
+#include <map>
 
 #include "command_help.h"
 #include "commands.h"
@@ -42,7 +42,7 @@ class Printer {
     std::vector<uint32_t> ids;
     std::vector<int> threads;
     int64_t youngest = INT64_MAX, oldest = -1;
-    std::set<std::string> waits;
+    std::map<std::string, size_t> doing;
     for (uint32_t member : group.members) {
       const StackCopy& copy = look_.stacks().copies[member];
       if (copy.coroutine.id == 0) {
@@ -55,14 +55,15 @@ class Printer {
         youngest = std::min(youngest, (int64_t)*since.number);
         oldest = std::max(oldest, (int64_t)*since.number);
       }
-      waits.insert(rows_.cell(member, "state") +
-                   (rows_.value(member, "wait").text.empty() ? "" : " " + rows_.value(member, "wait").text));
+      const std::string wait = rows_.value(member, "wait").text;
+      doing[rows_.cell(member, "state") + (wait.empty() ? "" : " " + wait)]++;
     }
     std::string head;
     if (!ids.empty())
       head = fmt::format("{} coroutine{} [{}]", with_commas(ids.size()), ids.size() == 1 ? "" : "s", id_list(ids));
     for (int tid : threads) head += fmt::format("{}thread {}", head.empty() ? "" : ", ", tid);
-    for (const std::string& each : waits) head += ", " + each;
+    for (const auto& [what, count] : doing)
+      head += (doing.size() == 1 ? ", " : fmt::format(", {} ", with_commas(count))) + what;
     if (oldest >= 0) {
       head += youngest == oldest ? fmt::format(", for {}", duration_text(oldest))
                                  : fmt::format(", for {} to {}", duration_text(youngest), duration_text(oldest));

@@ -223,7 +223,9 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
     }
     target_->read(list);
     for (uint32_t i = 0; i < shown; i++) {
-      if (list[i].whole() && fds[i] >= 0) c.wait_fds.push_back(fds[i]);
+      // One that is read and written has two entries.
+      if (list[i].whole() && fds[i] >= 0 && std::find(c.wait_fds.begin(), c.wait_fds.end(), fds[i]) == c.wait_fds.end())
+        c.wait_fds.push_back(fds[i]);
     }
   }
 }
@@ -293,34 +295,12 @@ const char* name_of(State state) {
 }
 
 const char* name_of(WaitKind kind) {
-  constexpr const char* kNames[] = {"none",
-                                    "read",
-                                    "write",
-                                    "poll",
-                                    "lock",
-                                    "condition",
-                                    "sleep",
-                                    "join",
-                                    "futex",
-                                    "semaphore",
-                                    "barrier",
-                                    "once",
-                                    "region",
-                                    "signal",
-                                    "file",
-                                    "rwlock_read",
-                                    "rwlock_write",
-                                    "suspend",
-                                    "co_mutex",
-                                    "co_rwlock_read",
-                                    "co_rwlock_write",
-                                    "group",
-                                    "scope",
-                                    "channel_send",
-                                    "channel_receive",
-                                    "select",
-                                    "mailbox_send",
-                                    "mailbox_receive"};
+  constexpr const char* kNames[] = {
+      "none",     "read",         "write",           "poll",            "mutex",        "condition",    "sleep",
+      "join",     "futex",        "semaphore",       "barrier",         "once",         "region",       "signal",
+      "file",     "rwlock read",  "rwlock write",    "suspend",         "co_mutex",     "co_rwlock read",
+      "co_rwlock write", "group", "scope",           "channel send",    "channel receive", "select",    "mailbox send",
+      "mailbox receive"};
   return (size_t)kind < std::size(kNames) ? kNames[(size_t)kind] : "?";
 }
 

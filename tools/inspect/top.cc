@@ -42,7 +42,7 @@ void print_once(Look& look, const Options& options, std::chrono::nanoseconds int
   for (const LintFinding& finding : figures.warnings)
     printf("warning: %s: %s\n", finding.rule.c_str(), finding.text.c_str());
   puts("");
-  for (const std::string& line : table_of(rows, chosen)) puts(line.c_str());
+  for (const std::string& line : table_of(rows, chosen, 0)) puts(line.c_str());
 }
 
 }  // namespace

@@ -15,21 +15,6 @@ namespace {
 constexpr uint64_t kMutexOwner = 8;
 constexpr uint64_t kRwlockWriter = 24;
 
-const char* kind_text(WaitKind kind) {
-  switch (kind) {
-    case WaitKind::none:
-      return "";
-    case WaitKind::lock:
-      return "mutex";
-    case WaitKind::rwlock_read:
-      return "rwlock read";
-    case WaitKind::rwlock_write:
-      return "rwlock write";
-    default:
-      return name_of(kind);
-  }
-}
-
 // The call that a kernel thread is in: the topmost frame of the runtime's that the program has called, by name; where the program made a
 // real call itself, the top frame.
 std::string region_function(Look& look, uint32_t copy) {
@@ -63,7 +48,7 @@ WaitedFor waited_for(Look& look, uint32_t index) {
     result.function = region_function(look, index);
   }
   if (c.state != State::parked && c.state != State::blocked) return result;
-  result.kind = kind_text(c.wait_kind);
+  result.kind = c.wait_kind == WaitKind::none ? "" : name_of(c.wait_kind);
   if (c.state == State::blocked) result.kind = "region";
   if (c.deadline && look.clock() != 0) result.left = (int64_t)(*c.deadline - look.clock());
   switch (c.state == State::blocked ? WaitKind::region : c.wait_kind) {
