@@ -52,9 +52,9 @@ struct alignas(64) Coroutine {
   Timer timer;
 
   const void* wait_object;
-  bool rescued;    // the monitor has looked at this wait already
-  uint64_t since;  // start of this wait or region, coarse; of a poll that waits several times, of the first
-  uint64_t calls_deadline;          // co_with_deadline's: waits of cancellation points end then; own thread only
+  bool rescued;             // the monitor has looked at this wait already
+  uint64_t since;           // start of this wait or region, coarse; of a poll that waits several times, of the first
+  uint64_t calls_deadline;  // co_with_deadline's: waits of cancellation points end then; own thread only
   std::atomic<uint64_t> calls_end;  // generation << 32 | error that they end with since co_cancel; 0: they do not
 
   uint32_t id;

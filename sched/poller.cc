@@ -235,8 +235,7 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
   return as_fd_wake(reason);
 }
 
-FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, PollCall* call,
-                const OtherQueues* others) {
+FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, PollCall* call, const OtherQueues* others) {
   Coroutine* self = woven();
   Worker* worker = enter(self);
   uint64_t ticket = self->waiter.begin(true);

@@ -46,6 +46,7 @@ namespace {
 struct EhFrameHeader {
   uint8_t version, frame_encoding, count_encoding, table_encoding;
 };
+constexpr unsigned kMaxWords = 1 << 16;  // a function's rules are read byte by byte, and seldom are a thousand
 constexpr uint8_t kPcRelative4 = 0x1b, kUnsigned4 = 0x03, kDataRelative4 = 0x3b;
 
 class Libunwind : public Unwinder {
@@ -82,7 +83,8 @@ class Libunwind : public Unwinder {
   static int access_mem(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write, void* self) {
     Libunwind& own = *(Libunwind*)self;
     uint64_t word;
-    if (write != 0) return -UNW_EINVAL;
+    if (write != 0 || own.words_left_ == 0) return -UNW_EINVAL;
+    own.words_left_--;
     if (!own.memory_.word(address, &word)) {
       own.unreadable_ = address;
       return -UNW_EINVAL;
@@ -108,6 +110,8 @@ class Libunwind : public Unwinder {
   const Registers* registers_ = nullptr;
   uint64_t unreadable_ = 0;
   uint64_t no_rules_ = 0;
+  // Of unwind rules and stack that one step may still read. Rules may be a program that jumps, and libunwind runs it as long as it likes.
+  unsigned words_left_ = 0;
 };
 
 int Libunwind::find(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* found, int need) {
@@ -146,6 +150,7 @@ Trace Libunwind::walk(const StackCopy& copy, std::span<const char> stack) {
   memory_.set_stack(copy.low, stack);
   registers_ = &copy.registers;
   unreadable_ = no_rules_ = 0;
+  words_left_ = kMaxWords;
   unw_cursor_t cursor;
   if (unw_init_remote(&cursor, space_, this) != 0) {
     trace.ending = Ending::unreadable;
@@ -173,6 +178,7 @@ Trace Libunwind::walk(const StackCopy& copy, std::span<const char> stack) {
     }
     last_sp = sp;
     unreadable_ = no_rules_ = 0;
+    words_left_ = kMaxWords;
     const int step = unw_step(&cursor);
     if (no_rules_ != 0 || step < 0) {
       const bool missing = no_rules_ == 0 && unreadable_ != 0;

@@ -50,7 +50,7 @@ WaitedFor waited_for(Look& look, uint32_t index) {
   if (c.state != State::parked && c.state != State::blocked) return result;
   result.kind = c.wait_kind == WaitKind::none ? "" : name_of(c.wait_kind);
   if (c.state == State::blocked) result.kind = "region";
-  if (c.deadline && look.clock() != 0) result.left = (int64_t)(*c.deadline - look.clock());
+  if (c.deadline && look.clock() != 0) result.left = std::max((int64_t)(*c.deadline - look.clock()), -INT64_MAX);
   switch (c.state == State::blocked ? WaitKind::region : c.wait_kind) {
     case WaitKind::fd_read:
     case WaitKind::fd_write:
