@@ -209,8 +209,8 @@ int select(const Call& call, bool waits) {
   void* had = nullptr;
   if (call.count > kOnStack && !(had = malloc(bytes))) return ENOMEM;
   char* memory = had ? (char*)had : (char*)alloca(bytes ? bytes : 1);
-  Selecting selecting = {call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0,
-                         kNever,     0};
+  Selecting selecting = {
+      call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0, kNever, 0, {}};
   int error = prepare(&selecting);
   if (!error) error = select_in(&selecting, call.chosen, waits);
   free(had);
