@@ -15,7 +15,7 @@ using weft::WaitKind;
 
 // As unwinders meet them: a fixed frame, a frame pointer, rules that are expressions, and a signal's frame. Those of `expression`: its CFA
 // is what lies 16 above the stack pointer, as in functions that align their stack; r12 is where an expression says, and r13 is the value of
-// one, with a branch in it.
+// one.
 asm(R"(
 	.text
 	.globl	switched_out, in_fixed, in_pointer, in_expression, in_signal, trampoline, trampoline_end
@@ -78,7 +78,7 @@ expression:
 	nop
 	.cfi_escape 0x0f, 3, 0x77, 16, 0x06
 	.cfi_escape 0x10, 12, 2, 0x77, 8
-	.cfi_escape 0x16, 13, 9, 0x77, 0, 0x31, 0x28, 2, 0, 0x22, 0x1c, 0x96
+	.cfi_escape 0x16, 13, 9, 0x77, 0, 0x31, 0x22, 0x31, 0x1c, 0x12, 0x13, 0x96
 	call	pointer
 in_expression:
 	ret

@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "frame_memory.h"
 #include "unwind.h"
+#include "unwind_rules.h"
 
 // Of libunwind's own files, not declared in its headers: the search in a table that lies in the target.
 extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t space, unw_word_t ip, unw_dyn_info_t* info,
@@ -46,7 +47,6 @@ namespace {
 struct EhFrameHeader {
   uint8_t version, frame_encoding, count_encoding, table_encoding;
 };
-constexpr unsigned kMaxWords = 1 << 16;  // a function's rules are read byte by byte, and seldom are a thousand
 constexpr uint8_t kPcRelative4 = 0x1b, kUnsigned4 = 0x03, kDataRelative4 = 0x3b;
 
 class Libunwind : public Unwinder {
@@ -83,8 +83,7 @@ class Libunwind : public Unwinder {
   static int access_mem(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write, void* self) {
     Libunwind& own = *(Libunwind*)self;
     uint64_t word;
-    if (write != 0 || own.words_left_ == 0) return -UNW_EINVAL;
-    own.words_left_--;
+    if (write != 0) return -UNW_EINVAL;
     if (!own.memory_.word(address, &word)) {
       own.unreadable_ = address;
       return -UNW_EINVAL;
@@ -110,8 +109,6 @@ class Libunwind : public Unwinder {
   const Registers* registers_ = nullptr;
   uint64_t unreadable_ = 0;
   uint64_t no_rules_ = 0;
-  // Of unwind rules and stack that one step may still read. Rules may be a program that jumps, and libunwind runs it as long as it likes.
-  unsigned words_left_ = 0;
 };
 
 int Libunwind::find(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* found, int need) {
@@ -132,6 +129,7 @@ int Libunwind::find(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* foun
   info.u.rti.segbase = module->eh_frame_hdr;
   info.u.rti.table_data = module->eh_frame_hdr + 12;
   info.u.rti.table_len = (uint64_t)count * 8 / sizeof(unw_word_t);
+  if (!are_rules_sane(memory_, info.u.rti.segbase, info.u.rti.table_data, count, ip)) return -UNW_ENOINFO;
   const int result = UNW_OBJ(dwarf_search_unwind_table)(space, ip, &info, found, need, this);
   if (result == 0) no_rules_ = 0;
   return result;
@@ -150,7 +148,6 @@ Trace Libunwind::walk(const StackCopy& copy, std::span<const char> stack) {
   memory_.set_stack(copy.low, stack);
   registers_ = &copy.registers;
   unreadable_ = no_rules_ = 0;
-  words_left_ = kMaxWords;
   unw_cursor_t cursor;
   if (unw_init_remote(&cursor, space_, this) != 0) {
     trace.ending = Ending::unreadable;
@@ -178,7 +175,6 @@ Trace Libunwind::walk(const StackCopy& copy, std::span<const char> stack) {
     }
     last_sp = sp;
     unreadable_ = no_rules_ = 0;
-    words_left_ = kMaxWords;
     const int step = unw_step(&cursor);
     if (no_rules_ != 0 || step < 0) {
       const bool missing = no_rules_ == 0 && unreadable_ != 0;
