@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 import older_kernel
-from inspector import COUNT, PROGRAMS, Case, Woven, answer, settled, weft, wrong_stacks
+from inspector import COUNT, INSPECT, PROGRAMS, Case, Woven, answer, settled, weft, wrong_stacks
 
 
 def symbols_of(path):
@@ -35,6 +35,22 @@ class Depths(Case):
             settled(woven.pid, COUNT)
             self.both(woven.pid, COUNT)
             self.assertEqual(answer("bt", woven.pid)["stoppedThreads"], 0)
+
+    def test_nothing_is_stopped(self):
+        strace = shutil.which("strace")
+        if strace is None:
+            self.skipTest("strace is not installed")
+        with Woven("inspect_depths", 200) as woven:
+            settled(woven.pid, 200)
+            calls = self.path("calls")
+            done = subprocess.run([strace, "-f", "-o", calls, "-e", "trace=ptrace,kill,tkill,tgkill,process_vm_readv",
+                                   INSPECT, "bt", str(woven.pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+            if done.returncode != 0 and not os.path.exists(calls):
+                self.skipTest(f"strace cannot be used here: {done.stderr}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            with open(calls, encoding="utf-8") as file:
+                made = {line.split("(")[0].split()[-1] for line in file if "(" in line and "SIG" not in line}
+            self.assertEqual(made, {"process_vm_readv"})
 
     def test_unwinders_agree_frame_by_frame(self):
         with Woven("inspect_depths", 200) as woven:

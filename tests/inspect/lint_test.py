@@ -1,8 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""weft lint on three classic bugs, each live, on the kernel's core and on gdb's, and its silence on a healthy program."""
+"""weft lint on three classic bugs, each live, on the kernel's core and on gdb's, and its silence on a healthy program. Natively the
+programs hang in the same way."""
+import os
 import re
 
 import woven
+
+
+FUTEX = "202"  # the system call, on x86-64
+
+
+def waits_of_threads(pid):
+    """tid -> the system call it is in with its arguments and how often it has slept; none of those that run."""
+    found = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/syscall", encoding="ascii") as file:
+            words = file.read().split()
+        with open(f"/proc/{pid}/task/{tid}/status", encoding="utf-8") as file:
+            slept = re.search(r"(?m)^voluntary_ctxt_switches:\s*(\d+)", file.read()).group(1)
+        found[int(tid)] = (words[0], words[1:], slept)
+    return found
 
 
 class LintTest(woven.WovenTest):
@@ -16,8 +33,21 @@ class LintTest(woven.WovenTest):
         self.assertEqual(done.returncode == 1, answer["findings"] != [])
         return answer["findings"]
 
-    def check(self, program, rule, functions):
-        process = self.start(program)
+    def expect_native_hang(self, program, *arguments, threads):
+        """So many threads, each in a futex for good: none runs between two looks, and the program has not ended."""
+        process = self.start(program, *arguments, library=None)
+
+        def waits():
+            found = waits_of_threads(process.pid)
+            stand = {tid: wait for tid, wait in found.items() if tid != process.pid and wait[0] == FUTEX}
+            return found if len(found) == threads + 1 and len(stand) == threads else None
+
+        self.assertEqual(self.until(waits), waits_of_threads(process.pid))
+        self.assertIsNone(process.poll())
+
+    def check(self, program, rule, functions, *arguments):
+        self.expect_native_hang(program, *arguments, threads=len(functions))
+        process = self.start(program, *arguments)
 
         def named():
             return self.findings(process.pid)
@@ -62,6 +92,19 @@ class LintTest(woven.WovenTest):
 
     def test_ring_of_joins(self):
         self.check("join_ring", "deadlock", ["joins_the_next"] * 3)
+
+    def test_two_that_join_each_other(self):
+        self.check("join_ring", "deadlock", ["joins_the_next"] * 2, "2")
+
+    def test_a_join_of_oneself_is_refused(self):
+        counters = os.path.join(self.work, "counters")
+        for library in (None, woven.LIBRARY):
+            process = self.start("join_ring", "1", library=library, WEFT_STATS=counters)
+            self.assertEqual(process.stdout.read(), b"EDEADLK\n")
+            self.assertEqual(process.wait(woven.PATIENCE), 0)
+            self.assertEqual(os.path.exists(counters), library is not None)
+        with open(counters, encoding="utf-8") as file:
+            self.assertRegex(file.read(), r"(?m)^coroutines_created +1$")
 
     def small_fault(self, name, rule):
         process = self.start("small_faults", name)

@@ -40,9 +40,10 @@ class WovenTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
 
     def start(self, name, *arguments, library=LIBRARY, **settings):
-        """A program of PROGRAMS, woven, which has said that it is ready. It ends when its input does."""
+        """A program of PROGRAMS, woven or, with no library, native, which has said that it is ready. It ends when its input does."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("WEFT_", "LD_"))}
-        environment |= {"LD_PRELOAD": library, "WEFT_WORKERS": "2"} | settings
+        if library is not None:
+            environment |= {"LD_PRELOAD": library, "WEFT_WORKERS": "2"} | settings
         process = subprocess.Popen([program(name), *arguments], env=environment, cwd=self.work, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(self.end, process)
         self.assertEqual(process.stdout.readline(), b"ready\n")

@@ -104,8 +104,8 @@ Value Rows::value(uint32_t index, const std::string& name) {
   } else if (name == "ending" || name == "frame" || name == "top") {
     return unknown();
   }
+  if (name == "wait") return words(kind_of_wait(copy));
   const WaitedFor& w = waited(index);
-  if (name == "wait") return words(w.kind);
   if (name == "waits") return words(text(w));
   if (name == "in") return words(w.function);
   if (name == "fd") return w.fds.empty() ? unknown() : number(w.fds[0]);

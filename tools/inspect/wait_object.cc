@@ -37,19 +37,22 @@ std::string region_function(Look& look, uint32_t copy) {
 
 }  // namespace
 
+const char* kind_of_wait(const StackCopy& copy) {
+  const Coroutine& c = copy.coroutine;
+  // A call that weft does not weave, or that it makes on a kernel thread of the coroutine's own.
+  if (c.state == State::running && copy.in_system_call) return "call";
+  if (c.state == State::blocked) return name_of(WaitKind::region);
+  return c.state != State::parked || c.wait_kind == WaitKind::none ? "" : name_of(c.wait_kind);
+}
+
 WaitedFor waited_for(Look& look, uint32_t index) {
   const StackCopy& copy = look.stacks().copies[index];
   const Coroutine& c = copy.coroutine;
   WaitedFor result;
   if (c.pinned) result.pinned = name_of(c.pin_reason);
-  if (c.state == State::running && copy.in_system_call) {
-    // A call that weft does not weave, or that it makes on a kernel thread of the coroutine's own.
-    result.kind = "call";
-    result.function = region_function(look, index);
-  }
+  result.kind = kind_of_wait(copy);
+  if (c.state == State::running && copy.in_system_call) result.function = region_function(look, index);
   if (c.state != State::parked && c.state != State::blocked) return result;
-  result.kind = c.wait_kind == WaitKind::none ? "" : name_of(c.wait_kind);
-  if (c.state == State::blocked) result.kind = "region";
   if (c.deadline && look.clock() != 0) result.left = std::max((int64_t)(*c.deadline - look.clock()), -INT64_MAX);
   switch (c.state == State::blocked ? WaitKind::region : c.wait_kind) {
     case WaitKind::fd_read:
