@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 
+#include "asm/cpu.h"
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
@@ -187,6 +188,7 @@ void* monitor_main(void*) {
     idle_stacks_look(now, busy);
     if (now - quiet_since >= kIdleFor && idle_stacks_settled() && !surplus && !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
+      cpu::fence_after_atomic();  // pairs with monitor_worker_woke()
       if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
       asleep.store(0);
       quiet_since = now_ns();

@@ -756,6 +756,7 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   count(worker->metrics, Metric::parks);
   self->handlers_ran = 0;
   // Sent since the caller looked: the sender found no wait to end. Both sides do an atomic read-modify-write in between.
+  cpu::fence_after_atomic();
   if (signals_wanted(self) || cancel_ends(self, kind)) interrupt(&self->waiter);
   if (self->waiter.reason() == Wake::waiting) {
     self->state.store(State::parked, std::memory_order_relaxed);
