@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-from installation import Installation
+from installation import CONNECTIONS, Installation, Server
 from roots import LayeredRoot, NewRoot, reason_against
 
 VERSION = os.environ["INSTALL_VERSION"]
@@ -55,6 +55,12 @@ class PackagesTest(unittest.TestCase):
         installation.check_inspector()
         installation.check_dump()
 
+    def check_by_name_alone(self, root):
+        """As the example for systemd has it: ld.so finds the library."""
+        with Server([*root.enter, "env", "LD_PRELOAD=libweft.so.0", "WEFT_STATS=/tmp/stats", "/mnt/server"]) as server:
+            self.assertEqual(server.finish(), "")
+        self.assertIn(f"coroutines_created {CONNECTIONS + 1}\n", root.run("cat", "/tmp/stats"))
+
     def check_gone(self, root):
         self.assertNotIn("libweft", root.run("ldconfig", "-p"))
         self.assertEqual(root.run("dpkg-query", "-W", *NAMES, status=None), "")
@@ -71,6 +77,7 @@ class Layered(PackagesTest):
         self.assertEqual(root.run("dpkg", "--verify", *NAMES), "")
         installation = self.installation(root)
         self.check_use(installation)
+        self.check_by_name_alone(root)
         installation.check_linked("/mnt/linked", "/tmp/linked")
         if shutil.which("man"):
             installation.check_manual()
