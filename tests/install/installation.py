@@ -123,6 +123,9 @@ class Installation:
         expected = f"compiled {self.version} {number}, runs {number}\n"
         flags = self.run("pkg-config", "--cflags", "--libs", "weft", env=environment).split()
         self.test.assertEqual(self.run("pkg-config", "--modversion", "weft", env=environment), f"{self.version}\n")
+        # A directory that the compiler looks in anyway would change the order in which it does.
+        if self.prefix == "/usr":
+            self.test.assertEqual(flags, ["-lweft"])
         self.run("mkdir", "-p", work)
         self.run("cc", "-Wall", "-Werror", f"{source}/program.c", *flags, f"-Wl,-rpath,{self.libdir}", "-o", f"{work}/by_pkg_config")
         self.test.assertEqual(self.run(f"{work}/by_pkg_config"), expected)
