@@ -277,6 +277,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->born = coarse_now.load(std::memory_order_relaxed);
   self->run_time.store(0, std::memory_order_relaxed);
   self->longest_run.store(0, std::memory_order_relaxed);
+  self->stack_reached = 0;
   if (creator)
     memcpy(self->name, creator->name, sizeof self->name);
   else

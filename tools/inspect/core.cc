@@ -40,6 +40,7 @@ class Core : public Target {
   bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
   std::optional<uint64_t> now() override { return std::nullopt; }
   std::optional<Descriptor> descriptor(int fd) override { return std::nullopt; }
+  bool is_one_instant() const override { return true; }
   std::string damage() const override;
 
  private:

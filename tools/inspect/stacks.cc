@@ -28,7 +28,7 @@ class Copier {
       : runtime_(runtime), target_(runtime.target()), options_(options), may_stop_(options.stop != Stop::none) {}
 
   Stacks copy() {
-    if (options_.stop == Stop::all) target_.stop_all();
+    if (options_.stop == Stop::all) result_.stopped = target_.stop_all();
     table_ = runtime_.read_slots();
     std::vector<Coroutine> coroutines;
     for (uint32_t i = 0; i < table_.count; i++) {
@@ -41,9 +41,8 @@ class Copier {
     if (options_.stacks) copy_stacks();
     result_.clock = target_.now().value_or(runtime_.clock());
     if (options_.threads) copy_threads();
-    if (options_.stop == Stop::all) target_.resume_all();
-    result_.coherent = options_.stop == Stop::all || target_.kind() == Target::Kind::core;
-    result_.stopped_nanoseconds = target_.stopped_nanoseconds();
+    result_.coherent = target_.is_one_instant();
+    if (options_.stop == Stop::all && !options_.stay_stopped) target_.resume_all();
     return std::move(result_);
   }
 
@@ -56,6 +55,7 @@ class Copier {
   void copy_running(StackCopy& copy);
   void copy_threads();
   bool read_coroutine(StackCopy& copy);
+  bool stops_one_by_one() const { return options_.stop == Stop::running && target_.kind() == Target::Kind::process; }
   void take_stack(StackCopy& copy, uint64_t sp, size_t size);
   void keep_stack(StackCopy& copy);
 
@@ -208,7 +208,7 @@ void Copier::copy_running(StackCopy& copy) {
         copy.registers = registers;
         copy.in_system_call = found == Found::in_system_call;
         take_stack(copy, registers.sp(), size);
-        if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+        if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
         own = true;
       });
       if (left) return;
@@ -241,7 +241,7 @@ void Copier::copy_threads() {
       copy.registers = registers;
       copy.in_system_call = found == Found::in_system_call;
       take_stack(copy, registers.sp(), kStackLimit);
-      if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+      if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
     });
     if (looked) {
       copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits in words. Owners of locks are read from the locks themselves, which are glibc's in layout: a pthread_mutex_t has its owner's tid at
-// 8, a pthread_rwlock_t its writer's at 24. That tid is a coroutine's own number, or a kernel thread's.
+// Waits in words. Owners of locks are what the locks themselves say: a coroutine's own number, or a kernel thread's.
 #include "wait_object.h"
 
 #include <algorithm>
@@ -11,9 +10,6 @@
 namespace weft::inspect {
 
 namespace {
-
-constexpr uint64_t kMutexOwner = 8;
-constexpr uint64_t kRwlockWriter = 24;
 
 const char* kind_text(WaitKind kind) {
   switch (kind) {
@@ -77,13 +73,10 @@ WaitedFor waited_for(Look& look, uint32_t index) {
       if (result.fds.empty() && c.wait_fd >= 0) result.fds.push_back(c.wait_fd);
       break;
     case WaitKind::lock:
-      result.object = c.wait_object;
-      result.owner_tid = look.target().get<int32_t>(c.wait_object + kMutexOwner).value_or(0);
-      break;
     case WaitKind::rwlock_read:
     case WaitKind::rwlock_write:
       result.object = c.wait_object;
-      result.owner_tid = look.target().get<int32_t>(c.wait_object + kRwlockWriter).value_or(0);
+      result.owner_tid = c.owner_tid;
       break;
     case WaitKind::join:
       result.object = c.wait_object;
