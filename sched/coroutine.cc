@@ -300,6 +300,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->born = coarse_now.load(std::memory_order_relaxed);
   self->run_time.store(0, std::memory_order_relaxed);
   self->longest_run.store(0, std::memory_order_relaxed);
+  self->stack_reached = 0;
   if (attributes.name)
     set_name(self, attributes.name);
   else if (creator)

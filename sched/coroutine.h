@@ -118,6 +118,7 @@ struct alignas(64) Coroutine {
   uint64_t born;                      // coarse_now
   std::atomic<uint64_t> run_time;     // nanoseconds, as the monitor samples it, which may come to it late
   std::atomic<uint64_t> longest_run;  // the same
+  uint64_t stack_reached;  // most bytes of the stack that were in use when some were given back; the monitor's
 
   static constexpr uint8_t kDetached = 1;  // nobody joins it
   static constexpr uint8_t kFinished = 2;  // its stack has been left for good

@@ -61,6 +61,8 @@ constexpr DescriptorField kSlot[] = {
     WEFT_FIELD(name, Coroutine, name),
     WEFT_FIELD(ending, Coroutine, ending),
     WEFT_FIELD(region_depth, Coroutine, region_depth),
+    WEFT_FIELD(stack_reached, Coroutine, stack_reached),
+    WEFT_FIELD(supplied_stack, Coroutine, supplied_stack),
 };
 
 constexpr DescriptorField kWorker[] = {

@@ -135,6 +135,7 @@ bool start_locked() {
   stack_init();
   executable_stacks_init();
   if (!tls_block_init(&why)) return go_native(why);
+  metrics_layout_known();
   tls_guard_internal_signals();
   have_membarrier = sys::call(SYS_membarrier, 1 << 4 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) == 0;
   for (unsigned i = 0; i < wanted; i++) {

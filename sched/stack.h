@@ -19,6 +19,8 @@ void stack_init();  // probes the guard
 bool stack_allocate(uint64_t size, uint64_t guard, StackMemory* stack);
 // Gives the memory of a stack that nobody uses back to the kernel.
 void stack_trim(char* low, uint64_t size);
+// The lowest page in use of so many bytes from `low` on; null: there is none, or the kernel does not say.
+char* stack_lowest_page(char* low, uint64_t size);
 // From here on new stacks may be executed; and one that is there, with its guard. False: the kernel refuses.
 void stacks_are_executable();
 bool stack_make_executable(const char* low, uint64_t size, uint64_t guard);

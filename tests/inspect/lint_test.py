@@ -133,6 +133,39 @@ class LintTest(woven.WovenTest):
         part = next(figure["value"] for figure in finding["figures"] if figure["name"] == "part")
         self.assertGreater(part, finding["thresholds"][0]["value"])
 
+    def check_deep(self, target):
+        findings = self.findings(target)
+        self.assertEqual([finding["rule"] for finding in findings], ["stack-nearly-full"] * 20)
+        finding = findings[0]
+        self.assertRegex(finding["text"], r"has used [89]\d % of its stack")
+        figures = {each["name"]: each["value"] for each in finding["figures"]}
+        self.assertGreater(figures["used"], 224 << 10)
+        self.assertLess(figures["used-now"], 32 << 10)
+        listed = self.inspect_json("ps", target)["coroutines"][0]
+        self.assertEqual((listed["stackHighWater"], listed["stackUsed"]), (figures["used"], figures["used-now"]))
+        row = self.inspect("ps", target, "--columns", "stack,high_water,stack_size").splitlines()[-1].split()
+        self.assertRegex(row[1], r"^2[23]\d\.\dK$")
+
+    def test_stack_that_was_full_before(self):
+        process = self.start("small_faults", "deep")
+
+        def parked():
+            return self.inspect_json("ps", process.pid)["states"]["parked"] == 20
+
+        self.until(parked)
+        snapshot = f"{self.work}/snapshot"
+        self.check_deep(process.pid)
+        self.inspect("snap", process.pid, "-o", snapshot)
+        self.check_deep(snapshot)
+
+        def given_back():
+            return self.inspect_json("stat", process.pid)["counters"]["stacks_trimmed"] == 20
+
+        # The runtime has taken the pages back and noted how many there were; so it is known from a core file, too.
+        self.until(given_back)
+        self.check_deep(process.pid)
+        self.check_deep(self.kernel_core_of(process))
+
     def with_threshold(self, name, rule, flags, others, thresholds):
         """A program that is healthy by default and by `others`, and not by `flags`, which the finding names."""
         process = self.start("small_faults", name)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One fault, by its argument: "closed", a descriptor is closed while a thread reads from it; "stack", a thread waits with nearly all of its
 // stack in use; "orphan", a thread has ended with a lock that another one waits for; "unjoined", five threads have ended and nobody joins
-// them; "piles", one thread after the other is made and waits. Says "ready" and ends with its input.
+// them; "piles", one thread after the other is made and waits; "deep", twenty threads wait that have had nearly all of their stacks in
+// use before. Says "ready" and ends with its input.
 #include <alloca.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kStack = 256 << 10, kUsed = 224 << 10 };
+enum { kStack = 256 << 10, kUsed = 224 << 10, kDeep = 20 };
 
 static int ends[2];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -31,6 +32,18 @@ static void* reads_from_closed(void* argument) {
 static void* fills_its_stack(void* argument) {
   char* volatile room = alloca(kUsed);
   memset(room, 1, kUsed);
+  reads();
+  return argument;
+}
+
+__attribute__((noinline)) static void goes_deep(void) {
+  char* room = alloca(kUsed);
+  memset(room, 1, kUsed);
+  __asm__ volatile("" : : "r"(room) : "memory");  // what is written is wanted
+}
+
+static void* has_been_deep(void* argument) {
+  goes_deep();
   reads();
   return argument;
 }
@@ -81,6 +94,12 @@ int main(int argc, char** argv) {
     if (pthread_attr_setstacksize(&attributes, kStack) != 0) return 1;
     if (pthread_create(&thread, &attributes, fills_its_stack, NULL) != 0) return 1;
     while (sem_wait(&arrived) != 0) continue;
+  } else if (strcmp(argv[1], "deep") == 0) {
+    if (pthread_attr_setstacksize(&attributes, kStack) != 0) return 1;
+    for (int i = 0; i < kDeep; i++)
+      if (pthread_create(&thread, &attributes, has_been_deep, NULL) != 0) return 1;
+    for (int i = 0; i < kDeep; i++)
+      while (sem_wait(&arrived) != 0) continue;
   } else if (strcmp(argv[1], "unjoined") == 0) {
     for (int i = 0; i < 5; i++)
       if (pthread_create(&thread, NULL, ends_at_once, NULL) != 0) return 1;

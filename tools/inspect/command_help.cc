@@ -17,9 +17,10 @@ coroutines are read without stopping anything.
   --sort COLUMN       in that order; -COLUMN: descending
   -n NUMBER           at most so many
   --columns LIST      which, with commas between: id state wait waits since
-                      run longest switches stack stack_size name top start fd
-                      peer object owner target left pinned age creator created
-                      tid carrier worker generation slot ending in
+                      run longest switches stack high_water stack_size name
+                      top start fd peer object owner target left pinned age
+                      creator created tid carrier worker generation slot ending
+                      in
                       (frame, for --where: any function of the stack)
   --group BY          how many of each state, wait, top or start
 

@@ -53,6 +53,7 @@ class Core : public Target {
   std::optional<uint64_t> now() override { return std::nullopt; }
   std::optional<Descriptor> descriptor(int fd) override { return std::nullopt; }
   uint64_t size() const override { return file_.size(); }
+  bool is_one_instant() const override { return true; }
   std::string damage() const override;
 
  private:

@@ -182,6 +182,8 @@ Coroutine Runtime::decode(const Table& table, uint32_t slot) const {
   c.name = slot_.text(record, FieldId::name);
   c.detached = (get(FieldId::ending) & 1) != 0;
   c.region_depth = (uint32_t)get(FieldId::region_depth);
+  c.stack_reached = get(FieldId::stack_reached);
+  c.supplied_stack = get(FieldId::supplied_stack) != 0;
   if (c.worker != 0 && header_.worker_size != 0 && c.worker >= at(header_.workers))
     c.worker_index = (int)((c.worker - at(header_.workers)) / header_.worker_size);
   // Of a wait for several, where its list is.
@@ -189,6 +191,20 @@ Coroutine Runtime::decode(const Table& table, uint32_t slot) const {
     c.wait_object = get(FieldId::wait_list);
   }
   return c;
+}
+
+// A pthread_mutex_t of glibc's has its owner's tid at 8, a pthread_rwlock_t its writer's at 24.
+std::optional<uint64_t> Runtime::owner_address(const Coroutine& coroutine) {
+  if (coroutine.state != State::parked) return std::nullopt;
+  switch (coroutine.wait_kind) {
+    case WaitKind::lock:
+      return coroutine.wait_object + 8;
+    case WaitKind::rwlock_read:
+    case WaitKind::rwlock_write:
+      return coroutine.wait_object + 24;
+    default:
+      return std::nullopt;
+  }
 }
 
 void Runtime::complete(std::span<Coroutine> coroutines) const {
@@ -211,6 +227,12 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
     if (requests[next].whole()) tid = tids[next];
     next++;
   }
+  requests.clear();
+  for (Coroutine& c : coroutines) {
+    c.owner_tid = 0;
+    if (const auto owner = owner_address(c)) requests.push_back({*owner, &c.owner_tid, sizeof c.owner_tid});
+  }
+  target_->read(requests);
   for (Coroutine& c : coroutines) {
     if (auto found = tid_of.find(c.carrier); found != tid_of.end()) c.carrier_tid = found->second;
     if (c.wait_kind != WaitKind::poll || c.state != State::parked || c.wait_count == 0 || header_.poll_wait_size < 4)
@@ -272,10 +294,14 @@ std::vector<Counter> Runtime::counters() const {
       continue;
     for (uint32_t j = 0; j < count; j++) values[j] += own[j];
   }
+  // A switch is counted in a word of its worker's own.
+  uint64_t switches = 0;
+  for (const Worker& worker : this->workers()) switches += worker.switches;
   for (uint32_t i = 0; i < count; i++) {
     result.push_back({{names[i].name, strnlen(names[i].name, sizeof names[i].name)},
                       {names[i].text, strnlen(names[i].text, sizeof names[i].text)},
                       values[i]});
+    if (result.back().name == "switches") result.back().value += switches;
   }
   return result;
 }

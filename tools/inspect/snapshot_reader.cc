@@ -34,6 +34,8 @@ class Snapshot : public Target {
   std::optional<uint64_t> now() override { return clock_; }
   std::optional<Descriptor> descriptor(int fd) override;
   uint64_t size() const override { return file_.size(); }
+  bool is_one_instant() const override { return one_instant_; }
+  std::optional<uint64_t> lowest_page(uint64_t low, uint64_t high) override;
 
  private:
   void read_description(const json& description);
@@ -50,6 +52,8 @@ class Snapshot : public Target {
   std::vector<Thread> threads_;
   std::map<int, std::pair<Registers, Found>> registers_;
   std::map<int, Descriptor> descriptors_;
+  std::map<uint64_t, uint64_t> lowest_pages_;
+  bool one_instant_ = false;
 };
 
 Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options)
@@ -89,6 +93,9 @@ Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options
 void Snapshot::read_description(const json& description) {
   name_ = description.at("name").get<std::string>() + " in " + name_;
   pid_ = description.at("pid");
+  one_instant_ = description.value("oneInstant", false);
+  if (description.contains("lowestPages"))
+    for (const json& each : description.at("lowestPages")) lowest_pages_[each.at(0)] = each.at(1);
   if (description.contains("clock")) clock_ = description.at("clock").get<uint64_t>();
   for (const json& each : description.at("modules")) {
     Module module;
@@ -155,6 +162,12 @@ bool Snapshot::look_at(int tid, bool may_stop, const std::function<void(const Re
   if (found == registers_.end()) return false;
   look(found->second.first, found->second.second);
   return true;
+}
+
+std::optional<uint64_t> Snapshot::lowest_page(uint64_t low, uint64_t high) {
+  auto found = lowest_pages_.find(low);
+  if (found == lowest_pages_.end() || found->second < low || found->second >= high) return std::nullopt;
+  return found->second;
 }
 
 std::optional<Descriptor> Snapshot::descriptor(int fd) {

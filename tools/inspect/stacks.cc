@@ -28,7 +28,7 @@ class Copier {
       : runtime_(runtime), target_(runtime.target()), options_(options), may_stop_(options.stop != Stop::none) {}
 
   Stacks copy() {
-    if (options_.stop == Stop::all) target_.stop_all();
+    if (options_.stop == Stop::all) result_.stopped = target_.stop_all();
     left_ = target_.size();
     table_ = runtime_.read_slots();
     std::vector<Coroutine> coroutines;
@@ -42,9 +42,8 @@ class Copier {
     if (options_.stacks) copy_stacks();
     result_.clock = target_.now().value_or(runtime_.clock());
     if (options_.threads) copy_threads();
-    if (options_.stop == Stop::all) target_.resume_all();
-    result_.coherent = options_.stop == Stop::all || target_.kind() == Target::Kind::core;
-    result_.stopped_nanoseconds = target_.stopped_nanoseconds();
+    result_.coherent = target_.is_one_instant();
+    if (options_.stop == Stop::all && !options_.stay_stopped) target_.resume_all();
     return std::move(result_);
   }
 
@@ -58,6 +57,7 @@ class Copier {
   void copy_threads();
   bool read_coroutine(StackCopy& copy);
   void spend(uint64_t size);
+  bool stops_one_by_one() const { return options_.stop == Stop::running && target_.kind() == Target::Kind::process; }
   void take_stack(StackCopy& copy, uint64_t sp, size_t size);
   void keep_stack(StackCopy& copy);
 
@@ -229,7 +229,7 @@ void Copier::copy_running(StackCopy& copy) {
         copy.registers = registers;
         copy.in_system_call = found == Found::in_system_call;
         take_stack(copy, registers.sp(), size);
-        if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+        if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
         own = true;
       });
       if (left) return;
@@ -262,7 +262,7 @@ void Copier::copy_threads() {
       copy.registers = registers;
       copy.in_system_call = found == Found::in_system_call;
       take_stack(copy, registers.sp(), kStackLimit);
-      if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+      if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
     });
     if (looked) {
       copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits in words. Owners of locks are read from the locks themselves, which are glibc's in layout: a pthread_mutex_t has its owner's tid at
-// 8, a pthread_rwlock_t its writer's at 24. That tid is a coroutine's own number, or a kernel thread's.
+// Waits in words. Owners of locks are what the locks themselves say: a coroutine's own number, or a kernel thread's.
 #include "wait_object.h"
 
 #include <algorithm>
@@ -12,8 +11,6 @@ namespace weft::inspect {
 
 namespace {
 
-constexpr uint64_t kMutexOwner = 8;
-constexpr uint64_t kRwlockWriter = 24;
 
 // The call that a kernel thread is in: the topmost frame of the runtime's that the program has called, by name; where the program made a
 // real call itself, the top frame.
@@ -65,13 +62,10 @@ WaitedFor waited_for(Look& look, uint32_t index) {
       if (result.fds.empty() && c.wait_fd >= 0) result.fds.push_back(c.wait_fd);
       break;
     case WaitKind::lock:
-      result.object = c.wait_object;
-      result.owner_tid = look.target().get<int32_t>(c.wait_object + kMutexOwner).value_or(0);
-      break;
     case WaitKind::rwlock_read:
     case WaitKind::rwlock_write:
       result.object = c.wait_object;
-      result.owner_tid = look.target().get<int32_t>(c.wait_object + kRwlockWriter).value_or(0);
+      result.owner_tid = c.owner_tid;
       break;
     case WaitKind::join:
       result.object = c.wait_object;
