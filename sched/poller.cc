@@ -25,6 +25,7 @@
 #include "sched/coroutine.h"
 #include "sched/log.h"
 #include "sched/metrics.h"
+#include "sched/options.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
@@ -298,6 +299,8 @@ void wake_descriptor(int fd) {
 
 int poller_open(Worker* worker) {
   make_descriptor_table();  // without it descriptors are not woven
+  if (!options.epoll_pwait2 && way.load(std::memory_order_relaxed) == Way::pwait2)
+    way.store(Way::pwait, std::memory_order_relaxed);
   long epoll = sys::call(SYS_epoll_create1, EPOLL_CLOEXEC);
   if (epoll < 0) return (int)epoll;
   long event = sys::call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -127,11 +128,13 @@ const char* why_no_epoll(int error) {
 bool start_locked() {
   const char* why = real_calls.native_because ? real_calls.native_because() : nullptr;
   if (why) return go_native(why);
+  if (getauxval(AT_PAGESZ) != 4096 /* as stacks and their guards are laid out */)
+    return go_native("pages of this kernel are not of 4096 bytes");
   unsigned cpus = cpus_of_affinity();
   unsigned wanted = options.workers ? (unsigned)options.workers : cpus;
   may_spin = cpus > 1;
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
-  switches_begin(false);
+  switches_begin(!options.fsgsbase);
   stack_init();
   executable_stacks_init();
   if (!tls_block_init(&why)) return go_native(why);
