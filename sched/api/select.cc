@@ -90,10 +90,18 @@ bool try_all(Selecting* selecting, size_t* chosen) {
   return false;
 }
 
-bool could_happen(const co_select_case_t& one) {
+// Not the caller itself, who may be waiting on the other side of the same channel.
+bool others_wait(const WaitQueue& queue, const Waiter* caller) {
+  for (const WaitNode* node = queue.head; node; node = node->next)
+    if (node->waiter != caller) return true;
+  return false;
+}
+
+bool could_happen(const co_select_case_t& one, const Waiter* caller) {
   co_chan* chan = one.chan;
-  return chan->closed || (one.kind == CO_SELECT_SEND ? chan->receivers.head || chan->length < chan->room
-                                                     : chan->length || chan->senders.head);
+  return chan->closed || (one.kind == CO_SELECT_SEND
+                              ? chan->length < chan->room || others_wait(chan->receivers, caller)
+                              : chan->length || others_wait(chan->senders, caller));
 }
 
 bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {
@@ -104,7 +112,7 @@ bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {
     HandoffWait& wait = selecting->places[selecting->joined].channel;
     Locked locked(one.chan->lock);
     wait = {.node = {}, .value = one.value, .selects = true};
-    if (could_happen(one)) return false;
+    if (could_happen(one, waiter)) return false;
     wait.node.waiter = waiter;
     wait.node.ticket = ticket;
     (one.kind == CO_SELECT_SEND ? one.chan->senders : one.chan->receivers).push(&wait.node);
