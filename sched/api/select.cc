@@ -246,15 +246,13 @@ WEFT_API int co_select(co_select_case_t* cases, size_t count, size_t* chosen) {
       void* result;
       int error = co_join(helper, &result);
       if (!error) return (int)(intptr_t)result;
-      // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended.
+      // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended, and may have had success.
       co_cancel(helper);
-      return co_shield(
-          [](void* co) {
-            void* late;
-            int failed = co_join(*(co_t*)co, &late);
-            return failed ? failed : (int)(intptr_t)late;
-          },
-          &helper);
+      {
+        Shield shield;
+        co_join(helper, &result);
+      }
+      return (int)(intptr_t)result == ECANCELED ? error : (int)(intptr_t)result;
     }
   return select(call, true);
 }
