@@ -42,7 +42,10 @@ int sleep_until(Coroutine* self, uint64_t deadline) {
     leave(self);
     if (reason == Wake::timed_out) return 0;
     if (reason != Wake::interrupted) continue;
-    if (int error = interrupted_call_ends(self, false)) return error;
+    int error = interrupted_call_ends(self, false);
+    if (!error) continue;
+    check_turn(self);  // one that sleeps in a loop until something has happened lets it happen
+    return error != EINTR && now_ns() >= deadline ? 0 : error;
   }
 }
 
@@ -142,6 +145,7 @@ WEFT_EXPORT int pause(void) {
     block_coroutine(self, ticket, kNever);
     leave(self);
   } while (!(error = interrupted_call_ends(self, false)));
+  check_turn(self);
   errno = error;
   return -1;
 }

@@ -291,6 +291,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->calls_end.store((uint64_t)self->generation << 32, std::memory_order_relaxed);
   self->permit.store((uint64_t)self->generation << 32, std::memory_order_relaxed);
   self->shields = 0;
+  self->told_by = nullptr;
   self->scope = attributes.scope;
   self->priority.store(attributes.priority, std::memory_order_relaxed);
   Coroutine* creator = thread_state.identity;

@@ -44,6 +44,8 @@ namespace weft {
 RealCalls real_calls;
 std::atomic<uint32_t> runtime_active{0};
 void regions_reset();
+void mailboxes_reset();
+void offload_reset();
 
 namespace {
 
@@ -292,6 +294,8 @@ void runtime_after_fork_child() {
   if (thread_state.descriptors_apart) log_file_left();
   metrics_reset();
   tls_block_reset();
+  mailboxes_reset();
+  offload_reset();
   if (before != Phase::running) return;
   phase.store(Phase::none, std::memory_order_relaxed);
   runtime_active.store(0, std::memory_order_relaxed);

@@ -153,6 +153,7 @@ WEFT_API int co_chan_close(co_chan_t* chan) {
 }
 
 WEFT_API size_t co_chan_length(co_chan_t* chan) {
+  if (!chan) return 0;
   Held held(chan->lock);
   return chan->length;
 }

@@ -89,10 +89,18 @@ bool try_all(Selecting* selecting, size_t* chosen) {
   return false;
 }
 
-bool could_happen(const co_select_case_t& one) {
+// Not the caller itself, who may be waiting on the other side of the same channel.
+bool others_wait(const WaitQueue& queue, const Waiter* caller) {
+  for (const WaitNode* node = queue.head; node; node = node->next)
+    if (node->waiter != caller) return true;
+  return false;
+}
+
+bool could_happen(const co_select_case_t& one, const Waiter* caller) {
   co_chan* chan = one.chan;
-  return chan->closed || (one.kind == CO_SELECT_SEND ? chan->receivers.head || chan->length < chan->room
-                                                     : chan->length || chan->senders.head);
+  return chan->closed || (one.kind == CO_SELECT_SEND
+                              ? chan->length < chan->room || others_wait(chan->receivers, caller)
+                              : chan->length || others_wait(chan->senders, caller));
 }
 
 bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {
@@ -103,7 +111,7 @@ bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {
     HandoffWait& wait = selecting->places[selecting->joined].channel;
     Locked locked(one.chan->lock);
     wait = {.node = {}, .value = one.value, .selects = true};
-    if (could_happen(one)) return false;
+    if (could_happen(one, waiter)) return false;
     wait.node.waiter = waiter;
     wait.node.ticket = ticket;
     (one.kind == CO_SELECT_SEND ? one.chan->senders : one.chan->receivers).push(&wait.node);
@@ -236,15 +244,13 @@ WEFT_API int co_select(co_select_case_t* cases, size_t count, size_t* chosen) {
       void* result;
       int error = co_join(helper, &result);
       if (!error) return (int)(intptr_t)result;
-      // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended.
+      // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended, and may have had success.
       co_cancel(helper);
-      return co_shield(
-          [](void* co) {
-            void* late;
-            int failed = co_join(*(co_t*)co, &late);
-            return failed ? failed : (int)(intptr_t)late;
-          },
-          &helper);
+      {
+        Shield shield;
+        co_join(helper, &result);
+      }
+      return (int)(intptr_t)result == ECANCELED ? error : (int)(intptr_t)result;
     }
   return select(call, true);
 }

@@ -115,8 +115,10 @@ int co_sleep_until(uint64_t time);
  * Both end waits: of functions here, which return the error, and of plain calls (read, accept, poll, sleep, pthread_cond_wait,
  * sem_wait …), which set errno and return -1, or return the error if that is how they tell theirs. What has to wait afterwards
  * ends at once the same way; what need not wait goes on as ever, so a last message can still be sent and a descriptor closed.
- * Not ended: pthread_mutex_lock and pthread_rwlock_*, which POSIX gives no such way out, and calls that wait in the kernel itself
- * (DNS, waitpid, flock). */
+ * pthread_cond_wait says so once: who waits at the same condition variable again has not listened, as std::condition_variable does
+ * not, and waits until it is signalled. Not ended: pthread_mutex_lock and pthread_rwlock_*, which POSIX gives no such way out, and
+ * calls that wait in the kernel itself (DNS, waitpid, flock, pthread_join of a kernel thread; in a coroutine that is pinned to a
+ * kernel thread of its own also read, poll, sleep and their like). */
 
 /* Calls fn(arg), in which waits end with ETIMEDOUT once `nanoseconds` from now have passed. They nest: the earliest counts.
  * Returns what fn returns. EPERM: the caller is a thread. */
@@ -146,7 +148,8 @@ typedef struct co_scope {
   uint64_t opaque[6];
 } co_scope_t;
 int co_scope_init(co_scope_t* scope);
-/* fn returns 0, or an errno value: it has failed. As co_spawn, and ECANCELED: the scope has been cancelled or a child has failed. */
+/* fn returns 0, or an errno value: it has failed; so has one that is ended by pthread_cancel. As co_spawn, and ECANCELED: the scope has
+ * been cancelled, or a child has failed. */
 int co_scope_spawn(co_scope_t* scope, int (*fn)(void*), void* arg, const co_attr_t* attr);
 /* Cancels its children, and those that are still to come. */
 int co_scope_cancel(co_scope_t* scope);
@@ -205,7 +208,7 @@ typedef struct co_once_state {
 } co_once_t;
 #define CO_ONCE_INIT \
   { 0 }
-/* fn runs once, whoever comes first; the others wait until it has returned, whatever their deadlines. Always 0. */
+/* fn runs once, whoever comes first; the others wait until it has returned, whatever their deadlines. It has to return. Always 0. */
 int co_once(co_once_t* once, void (*fn)(void));
 
 /* Counts work that is going on. */
@@ -221,7 +224,7 @@ int co_wait_group_wait(co_wait_group_t* group);           /* until the count is 
 /* ---- Channels
  *
  * Values of one size, first in first out; so are those who wait, whoever they are. Closed, a channel takes no more; what it holds can
- * still be received. */
+ * still be received. Of a null one: EINVAL. */
 typedef struct co_chan co_chan_t;
 #define CO_UNBOUNDED SIZE_MAX
 /* Of `capacity` values: 0: a sender waits for its receiver; CO_UNBOUNDED: a sender never waits. ENOMEM, EINVAL. */
@@ -254,7 +257,8 @@ int co_tryselect(co_select_case_t* cases, size_t count, size_t* chosen);
 /* ---- Actors: a coroutine and its mailbox
  *
  * Bounded, and fair: each sender's messages stay in order, and senders take turns, so one that sends much does not keep others' messages
- * waiting behind its own. A mailbox that is full makes senders wait; `weft lint` names the ones that have been full long. */
+ * waiting behind its own. A mailbox that is full makes senders wait; `weft lint` names the ones that have been full long. Of a null one:
+ * EINVAL. */
 typedef struct co_mailbox co_mailbox_t;
 /* EINVAL: no message has room, or a capacity of 0. ENOMEM. name: as a coroutine's, for the inspector; null: none. */
 int co_mailbox_create(co_mailbox_t** out, size_t message_size, size_t capacity, const char* name);
