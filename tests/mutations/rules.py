@@ -163,4 +163,6 @@ MUTATIONS = [
              'return false ?', r'inspect\.fuzz\.replay\.filter'),
     Mutation('a hook that calls another means ours', 'hook/CMakeLists.txt', ' -Wl,-Bsymbolic-functions\n', '\n',
              r'programs\.own_wrappers'),
+    Mutation('hooks are in no named version', 'hook/api.map', '    co_*;\n', '    co_*; pthread_*; read;\n', r'library\.(exports|versions)'),
+    Mutation('the linker\'s own names are not exported', 'hook/api.map', '    _etext;\n', '    no_such_name;\n', r'library\.exports'),
 ]
