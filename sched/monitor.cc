@@ -186,7 +186,9 @@ void* monitor_main(void*) {
     }
     if (busy) quiet_since = now;
     idle_stacks_look(now, busy);
-    if (now - quiet_since >= kIdleFor && idle_stacks_settled() && !surplus && !(surplus = coroutines_count_surplus())) {
+    // A timeline has its end to be looked for.
+    bool settled = idle_stacks_settled() && !tracing.load(std::memory_order_relaxed);
+    if (now - quiet_since >= kIdleFor && settled && !surplus && !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
       cpu::fence_after_atomic();  // pairs with monitor_worker_woke()
       if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);

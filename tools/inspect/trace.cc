@@ -86,6 +86,15 @@ int trace(int count, char** words) {
 
   size_t events = 0;
   for (const auto& ring : timeline.ring) events += ring.size();
+  if (options.json) {
+    Json json = begin_json(look, "trace");
+    json["file"] = options.output;
+    json["events"] = events;
+    json["lost"] = timeline.lost;
+    json["nanoseconds"] = timeline.end - timeline.begin;
+    print(json);
+    return timeline.lost != 0 && options.strict ? kPartial : kFine;
+  }
   printf("%s: %s events in %.3f s%s\n", options.output.c_str(), with_commas(events).c_str(),
          (double)(timeline.end - timeline.begin) / 1e9,
          timeline.lost != 0 ? fmt::format(", {} lost", with_commas(timeline.lost)).c_str() : "");
