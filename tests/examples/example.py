@@ -77,9 +77,7 @@ class Example:
                               check=False, timeout=60)
         if done.returncode != 0:
             raise Trouble(f'weft stat {process.name}: {done.stderr or done.stdout}')
-        seen = json.loads(done.stdout)
-        # How much TLS there is the process alone knows, and switches are counted by its workers.
-        counters = {**seen['counters'], 'tls_bytes': 0, 'switches': sum(worker['switches'] for worker in seen['workers'])}
+        counters = {**json.loads(done.stdout)['counters'], 'tls_bytes': 0}  # which the process alone knows
         self.judge(process, stats.Block(target, process.name, counters), coroutines, wanted)
 
     def judge(self, process, block, coroutines, wanted):

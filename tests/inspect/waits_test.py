@@ -87,8 +87,11 @@ class Waits(Case):
     def test_counters(self):
         with Woven("inspect_waits") as woven:
             waiting(woven.pid)
-            counters = answer("stat", woven.pid)["counters"]
+            seen = answer("stat", woven.pid)
+            counters = seen["counters"]
             self.assertEqual(counters["coroutines_created"], 10)
+            self.assertGreaterEqual(counters["switches"], 10)
+            self.assertEqual(counters["switches"], sum(worker["switches"] for worker in seen["workers"]))
             lines = weft("stat", woven.pid, "--prom").stdout.splitlines()
             self.assertIn("weft_coroutines_created_total 10", lines)
             self.assertIn("# TYPE weft_coroutines_created_total counter", lines)

@@ -14,9 +14,11 @@ namespace weft::inspect {
 
 namespace {
 
-// Those of the list that are no counts but what there is now are made from the table: nobody counts them as they go.
+// Those of the list that are no counts but what there is now are made from the table, and switches from the workers' own words: nobody counts
+// them as they go.
 void add_current(const Look& look, std::vector<Counter>* counters) {
-  uint64_t alive = 0, waiting = 0;
+  uint64_t alive = 0, waiting = 0, switches = 0;
+  for (const Worker& worker : look.runtime().workers()) switches += worker.switches;
   for (const StackCopy& copy : look.stacks().copies) {
     alive += copy.coroutine.on_stack();
     waiting += copy.coroutine.state == State::parked;
@@ -25,6 +27,7 @@ void add_current(const Look& look, std::vector<Counter>* counters) {
     if (counter.name == "coroutines_alive") counter.value = alive;
     if (counter.name == "coroutines_waiting") counter.value = waiting;
     if (counter.name == "coroutine_slots") counter.value = look.runtime().slots();
+    if (counter.name == "switches") counter.value = switches;
   }
 }
 
