@@ -35,8 +35,7 @@ int sleep_until(Coroutine* self, uint64_t deadline) {
   for (;;) {
     enter(self);
     uint64_t ticket = self->waiter.begin(true);
-    self->wait_kind.store((uint8_t)WaitKind::sleep, std::memory_order_relaxed);
-    self->wait_object = nullptr;
+    will_wait_on(self, WaitKind::sleep, nullptr);
     std::atomic_thread_fence(
         std::memory_order_seq_cst);  // the wait is seen by who sends a signal that is not seen below
     Wake reason = block_coroutine(self, ticket, deadline);
@@ -141,8 +140,7 @@ WEFT_EXPORT int pause(void) {
   do {
     enter(self);
     uint64_t ticket = self->waiter.begin(true);
-    self->wait_kind.store((uint8_t)WaitKind::signal, std::memory_order_relaxed);
-    self->wait_object = nullptr;
+    will_wait_on(self, WaitKind::signal, nullptr);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     block_coroutine(self, ticket, kNever);
     leave(self);

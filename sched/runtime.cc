@@ -7,7 +7,6 @@
 #include <cstring>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -18,6 +17,7 @@
 #include "sched/cpu_time_signals.h"
 #include "sched/dump.h"
 #include "sched/file_ring.h"
+#include "sched/groups.h"
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
 #include "sched/idle_stacks.h"
@@ -133,7 +133,7 @@ bool start_locked() {
   unsigned wanted = options.workers ? (unsigned)options.workers : cpus;
   may_spin = cpus > 1;
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
-  weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;
+  switches_begin(false);
   stack_init();
   executable_stacks_init();
   if (!tls_block_init(&why)) return go_native(why);
@@ -170,6 +170,7 @@ bool start_locked() {
   move_gate(Gate::open);
   phase.store(Phase::running, std::memory_order_release);
   runtime_active.store(1, std::memory_order_release);
+  groups_begin();
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
       have_membarrier ? "membarrier" : "no membarrier");
   return true;

@@ -14,6 +14,7 @@
 #include "sched/large.h"
 #include "sched/lock.h"
 #include "sched/log.h"
+#include "sched/options.h"
 #include "sched/reserve.h"
 #include "sched/sys.h"
 
@@ -106,6 +107,8 @@ void install_guards_locked(Slabs& slab) {
 }  // namespace
 
 void stack_init() {
+  guard_by_advice = false;
+  if (options.guards == GuardWay::mprotect) return;
   char* page = (char*)sys::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (sys::failed(page)) return;
   *page = 1;

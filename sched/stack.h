@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stacks: slabs of many stacks an mmap, each stack with a guard below it.
 //
-// The guard is MADV_GUARD_INSTALL where the kernel has it and a probe shows that it works: it splits no mapping. Elsewhere mprotect,
-// which needs two mappings a stack; when vm.max_map_count runs out, that is said.
+// The guard is MADV_GUARD_INSTALL where the kernel has it and a probe shows that it works: it splits no mapping. Elsewhere, and with
+// WEFT_GUARDS=mprotect, it is mprotect, which needs two mappings a stack; when vm.max_map_count runs out, that is said.
 #pragma once
 
 #include <cstdint>

@@ -43,6 +43,20 @@ class Woven:
         return words + ([] if self.by == 'preload' else [launcher, '--']) + list(argv)
 
 
+class Linked:
+    """A program that links libweft.so itself: nothing is preloaded. `variables` are WEFT_* options."""
+
+    name = 'linked'
+    woven = True
+
+    def __init__(self, **variables):
+        self.variables = {f'WEFT_{key}': str(value) for key, value in variables.items()}
+
+    def command(self, argv, stats, readable):
+        variables = {**self.variables, **({'WEFT_STATS': stats} if stats else {})}
+        return ['env'] + [f'{key}={value}' for key, value in variables.items()] + list(argv)
+
+
 def missing(build):
     """What a woven run needs and does not find, or None."""
     for name in ('libweft.so', 'weft'):

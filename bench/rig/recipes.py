@@ -35,9 +35,11 @@ def request_file(site, target, host):
     return site.write(name, f'GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: weft_load\r\n\r\n')
 
 
-def nginx(site, mode=None, workers=1, thread_pool=False):
+def nginx(site, mode=None, workers=1, thread_pool=False, slow_seconds=None):
+    """`slow_seconds`: /slow is the page of 4,000 bytes, at a rate at which it takes about so long."""
     root, port = web_root(site), free_port()
     name = f'nginx.{port}'
+    slow = f'location /slow {{ alias {root}/page.txt; limit_rate {4000 // slow_seconds}; }}' if slow_seconds else ''
     temporary = ''.join(f'{kind}_temp_path {site.directory}/{name}.{kind};\n'
                         for kind in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
     config = site.write(f'{name}.conf', f'''
@@ -46,7 +48,7 @@ error_log {site.directory}/{name}.log; worker_rlimit_nofile 20000;
 events {{ worker_connections 9000; }}
 http {{
   access_log off; sendfile on; keepalive_requests 100000000; {temporary}
-  server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; {"aio threads;" if thread_pool else ""} }}
+  server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; {"aio threads;" if thread_pool else ""} {slow} }}
 }}
 ''')
     process = listed(site.start(['nginx', '-c', config], mode), port)

@@ -121,8 +121,8 @@ WEFT_API int co_sem_wait(co_sem_t* sem) {
   take_turn();
   while (co_sem_trywait(sem)) {
     int error = wait_for(
-        KeyKind::semaphore, WaitKind::semaphore, sem,
-        [](void* s) { return word(((co_sem_t*)s)->opaque).load() == 0; }, sem);
+        KeyKind::semaphore, WaitKind::semaphore, sem, [](void* s) { return word(((co_sem_t*)s)->opaque).load() == 0; },
+        sem);
     if (!error) continue;
     if (!co_sem_trywait(sem)) return 0;
     return error;

@@ -30,14 +30,13 @@ struct Selecting {
   unsigned descriptors;
   uint64_t earliest;  // of the times
   size_t joined;      // channels of the cases before it are waited at
+  PollCall call;
 };
 
 bool is_channel(const co_select_case_t& one) {
   return (one.kind == CO_SELECT_SEND || one.kind == CO_SELECT_RECV) && one.chan;
 }
-bool is_descriptor(const co_select_case_t& one) {
-  return one.kind == CO_SELECT_READ || one.kind == CO_SELECT_WRITE;
-}
+bool is_descriptor(const co_select_case_t& one) { return one.kind == CO_SELECT_READ || one.kind == CO_SELECT_WRITE; }
 
 int try_channel(Held& held, const co_select_case_t& one) {
   return one.kind == CO_SELECT_SEND ? channel_try_send(held, one.chan, one.value)
@@ -145,12 +144,11 @@ bool handed_over(Selecting* selecting, size_t* chosen) {
 // Parks until somebody has ended the wait. 0; EPERM: a descriptor cannot be polled; or what ends the call, if nothing has happened.
 int wait_once(Selecting* selecting) {
   Coroutine* self = woven();
-  bool interrupted, rescued;
+  bool interrupted;
   selecting->joined = 0;
   if (self) {
     OtherQueues others = {join_channels, leave_channels, selecting};
-    FdWake how =
-        wait_any(selecting->waits, selecting->descriptors, selecting->earliest, false, &rescued, &others);
+    FdWake how = wait_any(selecting->waits, selecting->descriptors, selecting->earliest, &selecting->call, &others);
     for (unsigned i = 0; i < selecting->descriptors; i++) {
       PollWait& wait = selecting->waits[i];
       int original = (int)wait.node.number, fd = wait.fd.load(std::memory_order_relaxed);
@@ -220,7 +218,7 @@ int select(const Call& call, bool waits) {
   if (call.count > kOnStack && !(had = malloc(bytes))) return ENOMEM;
   char* memory = had ? (char*)had : (char*)alloca(bytes ? bytes : 1);
   Selecting selecting = {
-      call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0, kNever, 0};
+      call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0, kNever, 0, {}};
   int error = prepare(&selecting);
   if (!error) error = select_in(&selecting, call.chosen, waits);
   free(had);

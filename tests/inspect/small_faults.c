@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // One fault, by its argument: "closed", a descriptor is closed while a thread reads from it; "stack", a thread waits with nearly all of its
-// stack in use; "orphan", a thread has ended with a lock that another one waits for. Says "ready" and ends with its input.
+// stack in use; "orphan", a thread has ended with a lock that another one waits for; "unjoined", five threads have ended and nobody joins
+// them; "piles", one thread after the other is made and waits. Says "ready" and ends with its input.
 #include <alloca.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { kStack = 256 << 10, kUsed = 224 << 10 };
 
 static int ends[2];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static sem_t arrived;
 
 __attribute__((noinline)) static void reads(void) {
@@ -44,6 +47,25 @@ static void* wants_lock(void* argument) {
   return argument;
 }
 
+static void* ends_at_once(void* argument) {
+  sem_post(&arrived);
+  return argument;
+}
+
+static void* waits_for_ever(void* argument) {
+  pthread_mutex_lock(&mutex);
+  sem_post(&arrived);
+  for (;;) pthread_cond_wait(&condition, &mutex);
+  return argument;
+}
+
+static void* makes_one_after_the_other(void* argument) {
+  const struct timespec rest = {0, 20000000};
+  pthread_t thread;
+  while (pthread_create(&thread, NULL, waits_for_ever, NULL) == 0) nanosleep(&rest, NULL);
+  return argument;
+}
+
 int main(int argc, char** argv) {
   pthread_t thread;
   pthread_attr_t attributes;
@@ -59,6 +81,15 @@ int main(int argc, char** argv) {
     if (pthread_attr_setstacksize(&attributes, kStack) != 0) return 1;
     if (pthread_create(&thread, &attributes, fills_its_stack, NULL) != 0) return 1;
     while (sem_wait(&arrived) != 0) continue;
+  } else if (strcmp(argv[1], "unjoined") == 0) {
+    for (int i = 0; i < 5; i++)
+      if (pthread_create(&thread, NULL, ends_at_once, NULL) != 0) return 1;
+    for (int i = 0; i < 5; i++)
+      while (sem_wait(&arrived) != 0) continue;
+  } else if (strcmp(argv[1], "piles") == 0) {
+    if (pthread_create(&thread, NULL, makes_one_after_the_other, NULL) != 0) return 1;
+    for (int i = 0; i < 3; i++)
+      while (sem_wait(&arrived) != 0) continue;
   } else {
     if (pthread_create(&thread, NULL, ends_with_lock, NULL) != 0) return 1;
     pthread_join(thread, NULL);

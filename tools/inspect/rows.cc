@@ -104,12 +104,17 @@ Value Rows::value(uint32_t index, const std::string& name) {
   } else if (name == "ending" || name == "frame" || name == "top") {
     return unknown();
   }
+  if (name == "wait") return words(kind_of_wait(copy));
   const WaitedFor& w = waited(index);
-  if (name == "wait") return words(w.kind);
   if (name == "waits") return words(text(w));
   if (name == "in") return words(w.function);
   if (name == "fd") return w.fds.empty() ? unknown() : number(w.fds[0]);
-  if (name == "peer") return w.descriptors.empty() ? unknown() : words(w.descriptors[0].peer);
+  if (name == "peer") {
+    std::string peers;
+    for (const Descriptor& descriptor : w.descriptors)
+      if (!descriptor.peer.empty()) peers += (peers.empty() ? "" : ", ") + descriptor.peer;
+    return w.descriptors.empty() ? unknown() : words(peers);
+  }
   if (name == "object")
     return w.object == 0 ? unknown() : Value{(double)w.object, fmt::format("{:#x}", w.object), true};
   if (name == "owner") return w.owner ? number(*w.owner) : w.owner_tid != 0 ? number(w.owner_tid) : unknown();

@@ -16,7 +16,7 @@ namespace weft::inspect {
 namespace {
 
 constexpr uint32_t kMaxSlots = 16 << 20;
-constexpr uint32_t kMaxRecord = 1 << 20;
+constexpr uint32_t kMinSlot = 64, kMaxRecord = 1 << 20;
 constexpr uint32_t kMaxFields = 4096;
 constexpr uint32_t kMaxWorkers = 4096;
 constexpr uint32_t kMaxCounters = 4096;
@@ -24,13 +24,14 @@ constexpr uint64_t kNever = ~uint64_t{0};
 
 uint64_t at(Address address) { return (uint64_t)address; }
 
+// Those that lie inside of a record of so many bytes.
 FieldTable read_fields(Target& target, Address where, uint32_t count, uint32_t record) {
   FieldTable table;
   if (count > kMaxFields) return table;
   std::vector<DescriptorField> fields(count);
   if (!target.read(at(where), fields.data(), count * sizeof(DescriptorField))) return table;
   for (const DescriptorField& field : fields) {
-    if (record == 0 || (field.offset <= record && field.size <= record - field.offset)) table.add(field);
+    if (field.offset <= record && field.size <= record - field.offset) table.add(field);
   }
   return table;
 }
@@ -103,12 +104,12 @@ Runtime Runtime::find(Target& target) {
   if (size < kStart || !target.read(runtime.address_, &runtime.header_, size))
     throw Failure(kTruncated, "{}: the descriptor of {} could not be read.", target.name(), runtime.module_->path);
   const DescriptorHeader& header = runtime.header_;
-  if (header.slot_size == 0 || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
+  if (header.slot_size < kMinSlot || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
       header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters || header.frame_size > kPage)
     throw Failure(kTruncated, "{}: the descriptor of {} is damaged.", target.name(), runtime.module_->path);
   runtime.slot_ = read_fields(target, header.slot_field, header.slot_fields, header.slot_size);
-  runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, 0);
-  runtime.carrier_ = read_fields(target, header.carrier_field, header.carrier_fields, 0);
+  runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, header.worker_size);
+  runtime.carrier_ = read_fields(target, header.carrier_field, header.carrier_fields, kMaxRecord);
   return runtime;
 }
 
@@ -120,7 +121,7 @@ int Runtime::monitor_tid() const { return target_->get<int>(at(header_.monitor_t
 Runtime::Table Runtime::read_slots() const {
   Table table;
   table.slot_size = header_.slot_size;
-  uint32_t count = slots();
+  uint32_t count = (uint32_t)std::min<uint64_t>(slots(), target_->size() / table.slot_size);
   const uint32_t per_chunk = header_.slots_per_chunk;
   const uint32_t chunks =
       (uint32_t)std::min<uint64_t>(((uint64_t)count + per_chunk - 1) / per_chunk, header_.max_chunks);
@@ -223,7 +224,9 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
     }
     target_->read(list);
     for (uint32_t i = 0; i < shown; i++) {
-      if (list[i].whole() && fds[i] >= 0) c.wait_fds.push_back(fds[i]);
+      // One that is read and written has two entries.
+      if (list[i].whole() && fds[i] >= 0 && std::find(c.wait_fds.begin(), c.wait_fds.end(), fds[i]) == c.wait_fds.end())
+        c.wait_fds.push_back(fds[i]);
     }
   }
 }
@@ -231,6 +234,7 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
 std::vector<Worker> Runtime::workers() const {
   std::vector<Worker> result;
   const uint32_t count = std::min(target_->get<uint32_t>(at(header_.worker_count)).value_or(0), kMaxWorkers);
+  if (header_.worker_size == 0) return result;
   std::vector<char> record(header_.worker_size);
   for (uint32_t i = 0; i < count; i++) {
     Worker worker;
@@ -293,12 +297,34 @@ const char* name_of(State state) {
 }
 
 const char* name_of(WaitKind kind) {
-  constexpr const char* kNames[] = {
-      "none",    "read",           "write",           "poll",   "lock",         "condition",      "sleep",
-      "join",    "futex",          "semaphore",       "barrier", "once",        "region",         "signal",
-      "file",    "rwlock_read",    "rwlock_write",    "suspend", "co_mutex",    "co_rwlock_read", "co_rwlock_write",
-      "group",   "scope",          "channel_send",    "channel_receive",        "select",         "mailbox_send",
-      "mailbox_receive"};
+  constexpr const char* kNames[] = {"none",
+                                    "read",
+                                    "write",
+                                    "poll",
+                                    "mutex",
+                                    "condition",
+                                    "sleep",
+                                    "join",
+                                    "futex",
+                                    "semaphore",
+                                    "barrier",
+                                    "once",
+                                    "region",
+                                    "signal",
+                                    "file",
+                                    "rwlock read",
+                                    "rwlock write",
+                                    "suspend",
+                                    "co_mutex",
+                                    "co_rwlock read",
+                                    "co_rwlock write",
+                                    "group",
+                                    "scope",
+                                    "channel send",
+                                    "channel receive",
+                                    "select",
+                                    "mailbox send",
+                                    "mailbox receive"};
   return (size_t)kind < std::size(kNames) ? kNames[(size_t)kind] : "?";
 }
 

@@ -127,6 +127,9 @@ class Target {
   virtual void resume_all() {}
   uint64_t stopped_nanoseconds() const { return stopped_; }  // the longest that any thread was
 
+  // What it holds is no more than this: of a file its size. A damaged one may have a hundred coroutines say that the same bytes are theirs.
+  virtual uint64_t size() const { return ~uint64_t{0}; }
+
   // Missing pieces in words, for kTruncated.
   virtual std::string damage() const { return {}; }
 

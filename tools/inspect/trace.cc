@@ -22,13 +22,6 @@ namespace {
 
 constexpr uint64_t kLongest = 600'000'000'000;  // ten minutes: a busy worker writes some hundred megabytes in a second
 
-uint64_t parse_duration(const std::string& word) {
-  const std::optional<double> value = parse_number(word);
-  if (!value || !(*value >= 1e6 && *value <= (double)kLongest))
-    throw Failure(kUsage, "-d {}: a time from 1ms to 10m is wanted.", word);
-  return (uint64_t)*value;
-}
-
 class File {
  public:
   explicit File(const std::string& name) : name_(name), file_(fopen(name.c_str(), "we")) {
@@ -63,7 +56,7 @@ int trace(int count, char** words) {
   Options options;
   uint64_t duration = 2'000'000'000;
   const std::vector<Flag> flags = {
-      {"-d", "TIME", [&](const std::string& word) { duration = parse_duration(word); }},
+      {"-d", "TIME", [&](const std::string& word) { duration = parse_time("-d", word, kMillisecond, kLongest); }},
       {"-o", "FILE", [&](const std::string& word) { options.output = word; }},
   };
   if (!parse_options(count, words, kTraceHelp, flags, &options)) return kFine;

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test of an example has at hand: the program started as a user would, what weft counted, and what was found wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'bench'))
+
+from rig import stats  # noqa: E402
+from rig.mode import Linked  # noqa: E402
+from rig.process import Sampler, Trouble  # noqa: E402,F401
+
+WORKERS = 2
+SPARE_THREADS = 6  # kernel threads beside the workers: main, the monitor, carriers that wait for work
+
+CASES = {}  # name -> function, as the test is registered under
+
+
+def case(name):
+    def register(function):
+        CASES[name] = function
+        return function
+    return register
+
+
+class Example:
+    """One test: it collects what is wrong and goes on, so that one run tells all."""
+
+    def __init__(self, build):
+        self.build = os.path.abspath(build)
+        self.wrong = []
+
+    def program(self, name):
+        path = os.path.join(self.build, 'examples', name)
+        if not os.path.exists(path):
+            raise Trouble(f'{name} is not built: tests/install-packages build test, then configure and build again')
+        return path
+
+    def start(self, site, name, *words, mode=None):
+        return site.start([self.program(name), *map(str, words)], mode or Linked(WORKERS=WORKERS))
+
+    def serve(self, site, name, *words, mode=None):
+        """A server, which picks a port and says which."""
+        process = self.start(site, name, *words, mode=mode)
+        process.port = int(process.says('port'))
+        return process
+
+    def run(self, site, name, *words, status=0, seconds=120, mode=None):
+        """Runs it to its end, which must be the expected one."""
+        process = self.start(site, name, *words, mode=mode)
+        process.status = process.wait(seconds)
+        self.same(process.status, status, f'exit status of {name}: {(process.out() + process.err())[-300:]!r}')
+        return process
+
+    def note(self, text):
+        print(f'  {text}', flush=True)
+
+    def expect(self, good, text):
+        if not good:
+            self.wrong.append(text)
+            print(f'  WRONG: {text}', flush=True)
+        return good
+
+    def same(self, got, wanted, what):
+        return self.expect(got == wanted, f'{what}: {str(got)[:400]!r}, not {str(wanted)[:400]!r}')
+
+    def woven(self, process, coroutines, **wanted):
+        """Of a program that has ended: so many coroutines were made, and nothing fell back."""
+        self.judge(process, stats.of(process), coroutines, wanted)
+
+    def woven_now(self, process, coroutines, pid=None, **wanted):
+        """The same of a server that runs, or of a child of it, as `weft stat` sees it."""
+        target = pid or process.pid
+        done = subprocess.run([os.path.join(self.build, 'weft'), 'stat', str(target), '--json'], capture_output=True, text=True,
+                              check=False, timeout=60)
+        if done.returncode != 0:
+            raise Trouble(f'weft stat {process.name}: {done.stderr or done.stdout}')
+        seen = json.loads(done.stdout)
+        # How much TLS there is the process alone knows, and switches are counted by its workers.
+        counters = {**seen['counters'], 'tls_bytes': 0, 'switches': sum(worker['switches'] for worker in seen['workers'])}
+        self.judge(process, stats.Block(target, process.name, counters), coroutines, wanted)
+
+    def judge(self, process, block, coroutines, wanted):
+        for line in stats.judge(block, at_least={'coroutines_created': coroutines, 'switches': coroutines}, pinned=0, fd_rescues=0,
+                                lock_rescues=0, **wanted):
+            self.expect(False, f'{process.name}: {line}')
+        said = [line for line in process.err().splitlines() if line.startswith('weft: ')]
+        self.expect(not said, f'{process.name}: weft spoke on descriptor 2: {said[:3]}')
+
+    def few_threads(self, process, sampler):
+        """A handful of kernel threads, however many coroutines there were."""
+        sampler.stop()
+        self.note(f'{process.name}: at most {sampler.threads} kernel threads')
+        self.expect(sampler.threads <= WORKERS + SPARE_THREADS, f'{process.name} had {sampler.threads} kernel threads')
