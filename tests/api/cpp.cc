@@ -3,6 +3,7 @@
 #include "weft/co.hpp"
 
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -174,6 +175,32 @@ void deadlines() {
   EQUAL(error_of(weft::sleep_until(std::chrono::system_clock::now() + 1ms)), 0);
   EQUAL(error_of(weft::sleep_for(-1s)), 0);
   EQUAL(error_of(weft::sleep_for(0.0005s)), 0);
+}
+
+// Coroutines of a runtime of its own share with the others what those share among themselves, and make others where they are.
+void runtimes() {
+  unsigned first_cpu = 0;
+  cpu_set_t cpus;
+  MUST(sched_getaffinity(0, sizeof cpus, &cpus) == 0);
+  while (!CPU_ISSET(first_cpu, &cpus)) first_cpu++;
+  static const result<co_runtime_t*> apart = weft::make_runtime({&first_cpu, 1});
+  MUST(apart);
+  EQUAL(error_of(weft::make_runtime({})), EINVAL);
+  const unsigned none = 100000;
+  EQUAL(error_of(weft::make_runtime({&none, 1})), EINVAL);
+  weft::channel<int> values;
+  auto there = [&] {
+    auto also_there = weft::spawn([&] {
+      for (int i = 0; i < 100; i++) EQUAL(error_of(values.send(i)), 0);
+      return error_of(values.close());
+    });
+    return *also_there->join();
+  };
+  auto sender = weft::spawn({.runtime = *apart}, there);
+  int next = 0;
+  for (int value : values) EQUAL(value, next++);
+  EQUAL(next, 100);
+  EQUAL(*sender->join(), 0);
 }
 
 void scopes() {
@@ -542,7 +569,7 @@ void standard_condition() {
 
 int main() {
   results();
-  for (void (*test)() : {coroutines, destructors, deadlines, scopes, locks, channels, mailboxes, selects, actors, locals,
+  for (void (*test)() : {coroutines, destructors, deadlines, runtimes, scopes, locks, channels, mailboxes, selects, actors, locals,
                          offloads, servers, standard_condition})
     anywhere(test);
   return finish();

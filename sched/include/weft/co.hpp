@@ -27,6 +27,7 @@
 #include <mutex>
 #include <new>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
@@ -231,7 +232,15 @@ struct attributes {
   const char* name = nullptr;   // at most 15 bytes are kept; null: the creator's
   std::size_t stack_size = 0;   // 0: what pthread_create takes
   weft::priority priority = weft::priority::normal;
+  co_runtime_t* runtime = nullptr;  // null: the creator's
 };
+
+// Workers of their own (0: one for each CPU) that run on these CPUs alone, for as long as the process lasts; see co_runtime_create.
+inline result<co_runtime_t*> make_runtime(std::span<const unsigned> cpus, unsigned workers = 0) {
+  co_runtime_t* made = nullptr;
+  if (int error = co_runtime_create(&made, cpus.data(), cpus.size(), workers)) return error_of(error);
+  return made;
+}
 
 // A coroutine by its number, for those who do not own it.
 class coroutine_id {
@@ -275,7 +284,8 @@ inline result<> resume(coroutine_id who) { return who.resume(); }
 namespace detail {
 
 inline co_attr_t as_c(const attributes& wanted, bool detached) {
-  return {sizeof(co_attr_t), wanted.stack_size, wanted.name, static_cast<int>(wanted.priority), detached};
+  return {sizeof(co_attr_t), wanted.stack_size,  wanted.name, static_cast<int>(wanted.priority),
+          detached,          wanted.runtime};
 }
 
 // What a coroutine and its handle share. The last of them gives it back.
