@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a context switch saves, for C++ and for assembly.
 //
-// A switched-out context is a stack pointer, an fs base and a count of switches. Everything else lies on its stack, lowest address first:
-//   +0 mxcsr (4 bytes)  +4 x87 control word (2 bytes, 2 of padding)  +8 r15  +16 r14  +24 r13  +32 r12  +40 rbx  +48 rbp  +56 rip
-// The fs base is kept here and never read back from the CPU: reading costs as much as a tenth of the switch.
+// A switched-out context is a stack pointer, a thread pointer (on x86-64 the fs base) and a count of switches. Everything else lies on
+// its stack, in the frame that context_<cpu>.h pictures. The thread pointer is kept here and never read back from the CPU: on x86-64
+// reading costs as much as a tenth of the switch.
+//
+// Of each CPU, in its file:
+//   Frame                          what lies on the stack, WEFT_FRAME_SIZE bytes
+//   first_frame(entry, argument)   of a context that has not run yet: it starts at `entry`, which finds the argument where
+//                                  weft_context_entry does; its control words of floating point are the caller's
+//   argument_of(frame)             that argument
+//   WEFT_SAVED_REGISTERS(each)     each(number in DWARF, member of Frame), what an unwinder goes on with
+//   switches_begin(by_kernel)      once, before the first switch; by_kernel: the thread pointer is set by a system call where the CPU
+//                                  leaves a choice
 #pragma once
+
+#include "asm/architecture.h"
 
 #define WEFT_CONTEXT_SP 0
 #define WEFT_CONTEXT_FS 8
 #define WEFT_CONTEXT_SEQUENCE 16
-#define WEFT_FRAME_SIZE 64
 
 #ifndef __ASSEMBLER__
 #include <cstddef>
@@ -19,7 +29,7 @@ namespace weft {
 
 // Packed, so that what comes behind it in a coroutine has the rest of the word.
 struct [[gnu::packed, gnu::aligned(4)]] Context {
-  void* sp;  // of the frame pictured above
+  void* sp;  // of the frame
   void* fs;  // thread pointer of the TLS block that goes with this stack
   // One more at each switch to it and from it: odd from before it goes on until it has been left. Others may read it, and what lies on the
   // stack: if it was even and is the same afterwards, nobody ran on it meanwhile.
@@ -30,16 +40,6 @@ static_assert(offsetof(Context, sp) == WEFT_CONTEXT_SP);
 static_assert(offsetof(Context, fs) == WEFT_CONTEXT_FS);
 static_assert(offsetof(Context, sequence) == WEFT_CONTEXT_SEQUENCE);
 
-// The frame of a context that has not run yet: it starts at `rip` with r12 as its argument.
-struct Frame {
-  unsigned mxcsr = 0x1f80;      // as a process begins: nearest, every exception masked
-  unsigned short x87 = 0x037f;  // the same, with 64 bits of mantissa
-  unsigned short padding = 0;
-  void *r15 = nullptr, *r14 = nullptr, *r13 = nullptr, *r12 = nullptr, *rbx = nullptr, *rbp = nullptr;
-  void* rip = nullptr;
-};
-static_assert(sizeof(Frame) == WEFT_FRAME_SIZE);
-
 }  // namespace weft
 
 extern "C" {
@@ -49,7 +49,7 @@ uintptr_t weft_switch(weft::Context* from, weft::Context* to, uintptr_t message)
 // In it: where the saved frame is complete. An unwinder goes on from here with the saved stack pointer.
 void weft_switched_out();
 
-// Entry point of a new context: calls weft_coroutine_main(r12, message), which does not return. The unwinder stops here.
+// Entry point of a new context: calls weft_coroutine_main(argument, message), which does not return. The unwinder stops here.
 void weft_context_entry();
 void weft_coroutine_main(void* argument, uintptr_t message);
 
@@ -61,10 +61,9 @@ void weft_park_and_leave(weft::Context* save, int* flag);
 // at its end. Its pid, or -errno.
 long weft_spawn(void* stack_top, void (*run)(void*), void* argument);
 
-// Loads an fs base; the caller says what it is, nothing is read back.
+// Loads a thread pointer; the caller says what it is, nothing is read back.
 void weft_load_fs(void* fs);
-
-// 1 where the kernel lets user code write fs (FSGSBASE); 0: arch_prctl is used instead. Set once before the first switch.
-extern unsigned char weft_has_fsgsbase;
 }
 #endif
+
+#include WEFT_FOR_CPU(context)

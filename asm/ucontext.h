@@ -1,54 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a ucontext_t of glibc's keeps the registers, for C++ and for assembly.
+// Where a ucontext_t of glibc's keeps the registers, for C++ and for assembly, and what makecontext has to write. Of each CPU, in its
+// file and in namespace weft:
+//   kArgumentsInRegisters        so many arguments of a function are in registers
+//   kReturnWords                 words on the stack, below those arguments that no register holds, that its call would have pushed
+//   argument_in(context, which)  the register of an argument
+//   start_at(context, function, stack, link)   the context begins with a call of the function, which returns to
+//                                              weft_context_function_returns; *link is where it goes on then
+//   stack_pointer_of(context)
 #pragma once
 
-#define WEFT_UCONTEXT_R8 40
-#define WEFT_UCONTEXT_R9 48
-#define WEFT_UCONTEXT_R12 72
-#define WEFT_UCONTEXT_R13 80
-#define WEFT_UCONTEXT_R14 88
-#define WEFT_UCONTEXT_R15 96
-#define WEFT_UCONTEXT_RDI 104
-#define WEFT_UCONTEXT_RSI 112
-#define WEFT_UCONTEXT_RBP 120
-#define WEFT_UCONTEXT_RBX 128
-#define WEFT_UCONTEXT_RDX 136
-#define WEFT_UCONTEXT_RCX 152
-#define WEFT_UCONTEXT_RSP 160
-#define WEFT_UCONTEXT_RIP 168
-#define WEFT_UCONTEXT_FPREGS 224      // points to the x87 environment
-#define WEFT_UCONTEXT_FPREGS_MEM 424  // where getcontext has it
-#define WEFT_UCONTEXT_MXCSR 448
+#include "asm/architecture.h"
 
 #ifndef __ASSEMBLER__
 #include <cstddef>
+#include <cstdint>
 #include <ucontext.h>
 
-#define WEFT_UCONTEXT_HAS(name)                                                                                  \
-  static_assert(offsetof(ucontext_t, uc_mcontext) + offsetof(mcontext_t, gregs) + sizeof(greg_t) * REG_##name == \
-                WEFT_UCONTEXT_##name)
-WEFT_UCONTEXT_HAS(R8);
-WEFT_UCONTEXT_HAS(R9);
-WEFT_UCONTEXT_HAS(R12);
-WEFT_UCONTEXT_HAS(R13);
-WEFT_UCONTEXT_HAS(R14);
-WEFT_UCONTEXT_HAS(R15);
-WEFT_UCONTEXT_HAS(RDI);
-WEFT_UCONTEXT_HAS(RSI);
-WEFT_UCONTEXT_HAS(RBP);
-WEFT_UCONTEXT_HAS(RBX);
-WEFT_UCONTEXT_HAS(RDX);
-WEFT_UCONTEXT_HAS(RCX);
-WEFT_UCONTEXT_HAS(RSP);
-WEFT_UCONTEXT_HAS(RIP);
-#undef WEFT_UCONTEXT_HAS
-static_assert(offsetof(ucontext_t, uc_mcontext) + offsetof(mcontext_t, fpregs) == WEFT_UCONTEXT_FPREGS);
-static_assert(offsetof(ucontext_t, __fpregs_mem) == WEFT_UCONTEXT_FPREGS_MEM);
-static_assert(WEFT_UCONTEXT_FPREGS_MEM + offsetof(_libc_fpstate, mxcsr) == WEFT_UCONTEXT_MXCSR);
-
 extern "C" {
-// Where the function of a context made by makecontext returns to: goes on with the context whose address rbx points at, or ends the
+// Where the function of a context made by makecontext returns to: goes on with the context whose address `link` points at, or ends the
 // process where there is none.
 void weft_context_function_returns();
 }
 #endif
+
+#include WEFT_FOR_CPU(ucontext)

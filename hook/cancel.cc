@@ -26,7 +26,7 @@ constinit thread_local bool guest_enabled __attribute__((tls_model("initial-exec
 
 ThreadState* state_of(pthread_t thread) {
   // weft's own variable lies at the same distance from the thread pointer in every thread.
-  return (ThreadState*)(thread + ((char*)&thread_state - (char*)__builtin_thread_pointer()));
+  return (ThreadState*)(thread_pointer_of((void*)thread) + ((char*)&thread_state - (char*)__builtin_thread_pointer()));
 }
 
 // glibc's part: its bit in the TCB, and its signal.
@@ -56,7 +56,7 @@ void signal_carrier(const Coroutine* target) {
 }  // namespace
 
 bool guest_cancel_wanted() {
-  int* bits = guest_enabled ? cancelhandling_of(__builtin_thread_pointer()) : nullptr;
+  int* bits = guest_enabled ? cancelhandling_of(tcb_of(__builtin_thread_pointer())) : nullptr;
   return bits && (__atomic_load_n(bits, __ATOMIC_RELAXED) & (kEndingBits | kCanceledBit)) == kCanceledBit;
 }
 

@@ -12,15 +12,21 @@ bool guest_cancel_wanted();
 // Its cancellation point at the beginning of a call, and the state that guest_cancel_wanted() goes by. May not return.
 void guest_cancellation_point();
 
-// Is the caller, whoever it is, to be cancelled at the next cancellation point, or do its waits end by co_cancel or a deadline?
-inline bool caller_cancel_wanted() {
-  Coroutine* self = woven();
-  return self ? cancel_wanted(self) || waits_end_with(self) : guest_cancel_wanted();
+// The coroutine whose waits in the parking lot the caller's are: not that of a signal window, whose waits are the kernel thread's.
+inline Coroutine* coroutine_in_lot() {
+  if (Coroutine* self = woven()) return self;
+  Coroutine* identity = thread_state.identity;
+  return identity && identity->pinned ? identity : nullptr;
 }
 // The error with which co_cancel or a deadline ends the caller's waits, or 0.
 inline int caller_waits_end_with() {
-  Coroutine* self = woven();
+  const Coroutine* self = coroutine_in_lot();
   return self ? waits_end_with(self) : 0;
+}
+// Is the caller, whoever it is, to be cancelled at the next cancellation point, or do its waits end by co_cancel or a deadline?
+inline bool caller_cancel_wanted() {
+  const Coroutine* self = woven();
+  return (self ? cancel_wanted(self) : guest_cancel_wanted()) || caller_waits_end_with();
 }
 
 // A cancellation point of any caller. May not return.

@@ -33,8 +33,36 @@ struct Waiting {
   bool unlocked;  // the wait has begun: the mutex has been given up
 };
 
+// A condition variable says once that the caller's waits have ended. Who waits there again has not listened, as std::condition_variable
+// does not, and holds the mutex that others need: it waits until it is signalled.
+int says_that_waits_end(const pthread_cond_t* condition) {
+  Coroutine* self = coroutine_in_lot();
+  int error = self ? waits_end_with(self) : 0;
+  if (!error || (self->told_by == condition && self->told == error)) return 0;
+  self->told_by = condition;
+  self->told = error;
+  return error;
+}
+
+int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t deadline);
+
+// The same for one whose waits have ended and who has been told so.
+int wait_unheard(Coroutine* self, pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t deadline) {
+  uint64_t outer = self->calls_deadline;
+  self->calls_deadline = kNever;
+  self->shields++;
+  int error = wait_in_lot(condition, mutex, deadline);
+  self->shields--;
+  self->calls_deadline = outer;
+  return error;
+}
+
 int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t deadline) {
   if (int error = mutex_may_unlock(mutex)) return error;
+  if (caller_waits_end_with()) {
+    if (int error = says_that_waits_end(condition)) return error;
+    return wait_unheard(coroutine_in_lot(), condition, mutex, deadline);
+  }
   Waiting waiting{mutex, false};
   Parked how;
   for (;;) {
@@ -55,13 +83,13 @@ int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t dead
                 .argument = &waiting});
     if (waiting.unlocked) break;
     caller_cancellation_point();  // the cancel came before the wait began: the mutex is still ours
-    if (int error = caller_waits_end_with()) return error;
+    if (caller_waits_end_with()) return wait_in_lot(condition, mutex, deadline);
   }
   int error = mutex_lock(mutex, {});
   if (!error || error == EOWNERDEAD) mutex->__data.__nusers--;
   if (how == Parked::interrupted) {
     caller_cancellation_point();
-    if (!error) error = caller_waits_end_with();
+    if (!error) error = says_that_waits_end(condition);
   }
   return error ? error : how == Parked::timed_out ? ETIMEDOUT : 0;
 }

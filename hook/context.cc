@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contexts of <ucontext.h>: stacks that the program makes and switches by itself, in one thread or from one to another. A coroutine runs
 // and parks on them as on its own. The signal mask that goes with each is the coroutine's, which the kernel does not know, so libc's
-// functions, which ask the kernel, are not called. The registers: asm/ucontext_x86_64.S.
+// functions, which ask the kernel, are not called. The registers: asm/ucontext.h.
 #include "hook/hook.h"
 
 #include <cstdarg>
@@ -40,7 +40,7 @@ extern "C" void weft_context_swapped(ucontext_t* from, const ucontext_t* to) {
 
 extern "C" void weft_context_left(const ucontext_t* to) {
   if (Coroutine* self = thread_state.identity) {
-    if (self->window) signal_window_leave((const void*)to->uc_mcontext.gregs[REG_RSP], true);
+    if (self->window) signal_window_leave(stack_pointer_of(to), true);
     handler_entry_left(self);
   }
   set_mask(to);
@@ -49,27 +49,21 @@ extern "C" void weft_context_left(const ucontext_t* to) {
 // The stack that the function finds: where it returns to, the arguments that no register holds, the link.
 WEFT_EXPORT void makecontext(ucontext_t* context, void (*function)(void), int count, ...) noexcept {
   idle_stacks_stay();
-  constexpr int kByRegister = 6;
-  constexpr int kRegisters[kByRegister] = {REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8, REG_R9};
-  greg_t* registers = context->uc_mcontext.gregs;
-  size_t by_stack = count > kByRegister ? (size_t)(count - kByRegister) : 0;
+  size_t by_stack = count > kArgumentsInRegisters ? (size_t)(count - kArgumentsInRegisters) : 0;
   uintptr_t top = (uintptr_t)context->uc_stack.ss_sp + context->uc_stack.ss_size;
   constexpr size_t kWord = sizeof(uintptr_t);
-  auto* stack = (uintptr_t*)(((top - (by_stack + 1) * kWord) & ~uintptr_t{15}) - kWord);
-  uintptr_t* link = &stack[1 + by_stack];
-  stack[0] = (uintptr_t)weft_context_function_returns;
+  auto* arguments = (uintptr_t*)((top - (by_stack + 1) * kWord) & ~uintptr_t{15});
+  uintptr_t* link = &arguments[by_stack];
   *link = (uintptr_t)context->uc_link;
-  registers[REG_RIP] = (greg_t)function;
-  registers[REG_RBX] = (greg_t)link;
-  registers[REG_RSP] = (greg_t)stack;
+  start_at(context, function, arguments - kReturnWords, link);
   va_list list;
   va_start(list, count);
   for (int i = 0; i < count; i++) {
     greg_t argument = va_arg(list, greg_t);
-    if (i < kByRegister)
-      registers[kRegisters[i]] = argument;
+    if (i < kArgumentsInRegisters)
+      argument_in(context, i) = argument;
     else
-      stack[1 + i - kByRegister] = (uintptr_t)argument;
+      arguments[i - kArgumentsInRegisters] = (uintptr_t)argument;
   }
   va_end(list);
 }

@@ -21,7 +21,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/fsuid.h>
-#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -42,6 +41,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "asm/architecture.h"
+#include WEFT_FOR_CPU(declarations)
+
 extern "C" {
 ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags);
 ssize_t __recvfrom_chk(int fd, void* buffer, size_t size, size_t room, int flags, sockaddr* from, socklen_t* length);
@@ -56,7 +58,6 @@ int __openat64_2(int directory, const char* path, int flags);
 int __poll_chk(pollfd* fds, nfds_t count, int timeout, size_t room);
 int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room);
 int capset(void* header, const void* data);
-int arch_prctl(int option, unsigned long value) noexcept;
 pid_t _Fork(void) noexcept;
 [[noreturn]] void __longjmp_chk(__jmp_buf_tag environment[1], int value) noexcept;
 int __xpg_sigpause(int signal);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls that change what belongs to one kernel thread and is inherited by those it makes: scheduling, priority,
-// affinity, credentials of the file system, capabilities, namespaces, personality, seccomp, tracing, bases of segments, ports.
+// affinity, credentials of the file system, capabilities, namespaces, personality, seccomp, tracing.
 //
 // A coroutine that makes one becomes a kernel thread first (pinned), so the change stays with it and its carrier ends
 // with it. A guest that makes one after the runtime has started is marked: its threads stay kernel threads, because
 // carriers would not inherit the change. A request that changes nothing pins nobody.
 #include "hook/thread.h"
 
-#include <asm/prctl.h>
 #include <cstring>
 
 #include "hook/mutex.h"
@@ -230,21 +229,6 @@ WEFT_EXPORT int unshare(int flags) noexcept {
 WEFT_EXPORT int personality(unsigned long persona) noexcept {
   if (persona != 0xffffffff) kernel_state_changes();  // this one asks
   return real().personality(persona);
-}
-
-WEFT_EXPORT int arch_prctl(int option, unsigned long value) noexcept {
-  if (option == ARCH_SET_GS || option == ARCH_SET_FS || option == ARCH_SET_CPUID) kernel_state_changes();
-  return real().arch_prctl(option, value);
-}
-
-WEFT_EXPORT int ioperm(unsigned long from, unsigned long count, int allowed) noexcept {
-  kernel_state_changes();
-  return real().ioperm(from, count, allowed);
-}
-
-WEFT_EXPORT int iopl(int level) noexcept {
-  kernel_state_changes();
-  return real().iopl(level);
 }
 
 WEFT_EXPORT long ptrace(__ptrace_request request, ...) noexcept {

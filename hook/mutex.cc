@@ -11,6 +11,7 @@
 //   robust, priority inheriting or protecting   pinned, and glibc sees the kernel's tid for the length of the call
 #include "hook/mutex.h"
 
+#include "asm/cpu.h"
 #include "hook/thread_results.h"
 
 namespace weft {
@@ -78,7 +79,7 @@ int lock_contended(pthread_mutex_t* mutex, const TimeLimit& limit) {
   if (!limit.valid()) return EINVAL;
   if (worker_count() > 1) {
     for (int i = 0; i < kSpins; i++) {
-      __builtin_ia32_pause();
+      cpu::pause();
       if (is_locked(mutex)) continue;
       int error = real().pthread_mutex_trylock(mutex);
       if (error != EBUSY) return error;
@@ -256,7 +257,7 @@ WEFT_EXPORT int pthread_spin_lock(pthread_spinlock_t* lock) noexcept {
   constexpr int kSpinsBeforeYield = 100;
   for (int spins = 0; pthread_spin_trylock(lock) != 0; spins++) {
     if (spins < kSpinsBeforeYield)
-      __builtin_ia32_pause();
+      cpu::pause();
     else if (Coroutine* self = woven())
       yield(self);
     else

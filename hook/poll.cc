@@ -120,12 +120,12 @@ uint64_t exchange_mask(Coroutine* self, uint64_t mask) {
   return before;
 }
 
-FdWake wait_with_mask(Polling* polling, bool waits, bool looked_at, bool* rescued, int* ends) {
+FdWake wait_with_mask(Polling* polling, bool waits, PollCall* call, int* ends) {
   Coroutine* self = polling->self;
   uint64_t before = polling->mask ? exchange_mask(self, *polling->mask) : 0;
   FdWake wake = FdWake::timed_out;
   if (waits) {
-    wake = wait_any(polling->waits, polling->count, polling->deadline, looked_at, rescued);
+    wake = wait_any(polling->waits, polling->count, polling->deadline, call);
     give_back_duplicates(polling);
   } else if (signals_wanted(self)) {
     wake = FdWake::interrupted;
@@ -169,13 +169,13 @@ long look_with_signals(const Coroutine* self, Look look) {
 // kMakeRealCall: epoll does not take one of the descriptors, or cannot tell what is in it.
 template <class Look, class Answer>
 long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
-  bool looked_at = false, rescued = false;
+  PollCall call;
   for (;;) {
     // The monitor's wake is for a look, whatever is known of the descriptors.
-    if (!waits || !take_counters(polling) || rescued) {
+    if (!waits || !take_counters(polling) || call.rescued) {
       if (polling->for_signals) return kMakeRealCall;
       long found = look_with_signals(polling->self, look);
-      if (found > 0 && rescued && was_lost(polling)) {
+      if (found > 0 && call.rescued && was_lost(polling)) {
         count(Metric::fd_rescues);
         for (unsigned i = 0; i < polling->count; i++)
           if (Descriptor* d = descriptor(polling->asked[i].fd); d && has(d, Descriptor::kShortRead))
@@ -185,10 +185,9 @@ long weave_poll(Polling* polling, bool waits, Look look, Answer answer) {
       mark_others_drained(polling, [](unsigned) { return false; });
     }
     int ends;
-    FdWake wake = wait_with_mask(polling, waits, looked_at, &rescued, &ends);
-    looked_at |= rescued;
+    FdWake wake = wait_with_mask(polling, waits, &call, &ends);
     // An edge since it parked: woken twice, and nothing was lost. Looked at before the counters are taken anew.
-    if (rescued && events_moved(polling)) rescued = false;
+    if (call.rescued && events_moved(polling)) call.rescued = false;
     if (ends) return -ends;
     if (!waits) return 0;
     if (wake == FdWake::timed_out) return look();

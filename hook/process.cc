@@ -234,7 +234,7 @@ WEFT_EXPORT int daemon(int no_chdir, int no_close) noexcept {
   return forking([&] { return real().daemon(no_chdir, no_close); });
 }
 
-// Called by the stub of vfork (asm/vfork_x86_64.S), before the child and, in the parent, after it.
+// Called by the stub of vfork (asm/vfork_<cpu>.S), before the child and, in the parent, after it.
 extern "C" void weft_vfork_prepare() {
   if (thread_state.vfork_child++) return;
   if (woven() && program_traces()) pin_current(PinReason::tracing);

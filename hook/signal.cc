@@ -12,6 +12,7 @@
 
 #include <cstring>
 
+#include "asm/jump_buffer.h"
 #include "sched/alternate_stack.h"
 #include "sched/handler_entry.h"
 #include "sched/internal_signals.h"
@@ -74,14 +75,6 @@ int take_pending(Coroutine* self, const sigset_t* set, siginfo_t* info) {
   return signal;
 }
 
-// Where a jmp_buf goes back to; glibc keeps it mangled.
-constexpr int kStackPointer = 6, kProgramCounter = 7;
-const void* saved_pointer(const __jmp_buf_tag* environment, int which) {
-  uint64_t value = (uint64_t)environment->__jmpbuf[which];
-  asm("ror $17, %0\n\txor %%fs:0x30, %0" : "+r"(value) : : "cc");
-  return (const void*)value;
-}
-
 // What a coroutine's sigsetjmp has kept in __saved_mask.
 struct KeptMask {
   uint64_t mask;
@@ -92,12 +85,12 @@ struct KeptMask {
 void before_longjmp(const __jmp_buf_tag* environment) {
   Coroutine* self = thread_state.identity;
   if (self && self->window) [[unlikely]]
-    signal_window_leave(saved_pointer(environment, kStackPointer), environment->__mask_was_saved);
+    signal_window_leave(jump_stack_pointer(environment), environment->__mask_was_saved);
   if (self) handler_entry_left(self);
   KeptMask kept;
   memcpy(&kept, &environment->__saved_mask, sizeof kept);
-  if (environment->__mask_was_saved || kept.stack != saved_pointer(environment, kStackPointer) ||
-      kept.code != saved_pointer(environment, kProgramCounter))
+  if (environment->__mask_was_saved || kept.stack != jump_stack_pointer(environment) ||
+      kept.code != jump_pc(environment))
     return;
   sigset_t set;
   memset(&set, 0, sizeof set);

@@ -35,15 +35,17 @@ int sleep_until(Coroutine* self, uint64_t deadline) {
   for (;;) {
     enter(self);
     uint64_t ticket = self->waiter.begin(true);
-    self->wait_kind.store((uint8_t)WaitKind::sleep, std::memory_order_relaxed);
-    self->wait_object = nullptr;
+    will_wait_on(self, WaitKind::sleep, nullptr);
     std::atomic_thread_fence(
         std::memory_order_seq_cst);  // the wait is seen by who sends a signal that is not seen below
     Wake reason = block_coroutine(self, ticket, deadline);
     leave(self);
     if (reason == Wake::timed_out) return 0;
     if (reason != Wake::interrupted) continue;
-    if (int error = interrupted_call_ends(self, false)) return error;
+    int error = interrupted_call_ends(self, false);
+    if (!error) continue;
+    check_turn(self);  // one that sleeps in a loop until something has happened lets it happen
+    return error != EINTR && now_ns() >= deadline ? 0 : error;
   }
 }
 
@@ -138,12 +140,12 @@ WEFT_EXPORT int pause(void) {
   do {
     enter(self);
     uint64_t ticket = self->waiter.begin(true);
-    self->wait_kind.store((uint8_t)WaitKind::signal, std::memory_order_relaxed);
-    self->wait_object = nullptr;
+    will_wait_on(self, WaitKind::signal, nullptr);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     block_coroutine(self, ticket, kNever);
     leave(self);
   } while (!(error = interrupted_call_ends(self, false)));
+  check_turn(self);
   errno = error;
   return -1;
 }

@@ -4,7 +4,6 @@
 // No call asks for what is in memory alone, as open's does: an open with O_PATH would, for three calls' price and a number that the
 // program has not asked for. fstat looks nothing up and is not hooked.
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/sysmacros.h>
 
 #include "hook/path.h"
@@ -16,8 +15,7 @@ namespace {
 
 // Is the memory there for the kernel to write to? The plain call says EFAULT, and what is written here would be a fault.
 bool can_be_written(struct stat* status) {
-  static_assert(sizeof(rusage) == sizeof *status);
-  return sys::call(SYS_getrusage, RUSAGE_THREAD, sys::word(status)) == 0;
+  return sys::call(SYS_newfstatat, AT_FDCWD, sys::word(""), sys::word(status), AT_EMPTY_PATH) == 0;
 }
 
 timespec time_of(const statx_timestamp& time) { return {time.tv_sec, (long)time.tv_nsec}; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // syscall(): the numbers that have a hook go to the hook, so that a program which passes libc by meets the same
-// runtime. All others are the kernel's; what the monitor finds stuck in one of them costs a hand-off.
+// runtime. Those that only older CPUs have: older_call, one file a CPU. All others are the kernel's; what the monitor finds stuck in one of them costs a hand-off.
 //
 // Kernel signal sets are eight bytes; the hooks take libc's.
 #include <cstdarg>
@@ -14,22 +14,13 @@
 #include "hook/mutex.h"
 #include "hook/path.h"
 #include "hook/process.h"
+#include "hook/system_call.h"
 #include "hook/thread.h"
 #include "sched/internal_signals.h"
 
 namespace weft {
 
 namespace {
-
-struct Arguments {
-  long a, b, c, d, e, f;
-};
-
-template <class T>
-T as(long value) {
-  return (T)value;
-}
-void* pointer(long value) { return (void*)value; }
 
 sigset_t widened(long kernel_set) {
   sigset_t set;
@@ -120,14 +111,6 @@ bool blocks_for_long(long number) {
          number == SYS_restart_syscall;
 }
 
-// What a hook said, if there is one for the number.
-struct Answer {
-  bool is_ours;
-  long result;
-};
-constexpr Answer kNotOurs{false, 0};
-Answer ours(long result) { return {true, result}; }
-
 Answer file_call(long number, const Arguments& c) {
   switch (number) {
     case SYS_read:
@@ -142,16 +125,8 @@ Answer file_call(long number, const Arguments& c) {
       return ours(pread((int)c.a, pointer(c.b), (size_t)c.c, c.d));
     case SYS_pwrite64:
       return ours(pwrite((int)c.a, pointer(c.b), (size_t)c.c, c.d));
-    case SYS_open:
-      return ours(open(as<const char*>(c.a), (int)c.b, (mode_t)c.c));
     case SYS_openat:
       return ours(openat((int)c.a, as<const char*>(c.b), (int)c.c, (mode_t)c.d));
-    case SYS_creat:
-      return ours(creat(as<const char*>(c.a), (mode_t)c.b));
-    case SYS_stat:
-      return ours(stat(as<const char*>(c.a), as<struct stat*>(c.b)));
-    case SYS_lstat:
-      return ours(lstat(as<const char*>(c.a), as<struct stat*>(c.b)));
     case SYS_newfstatat:
       return ours(fstatat((int)c.a, as<const char*>(c.b), as<struct stat*>(c.c), (int)c.d));
     case SYS_statx:
@@ -162,16 +137,10 @@ Answer file_call(long number, const Arguments& c) {
       return ours(close_range((unsigned)c.a, (unsigned)c.b, (int)c.c));
     case SYS_dup:
       return ours(dup((int)c.a));
-    case SYS_dup2:
-      return ours(dup2((int)c.a, (int)c.b));
     case SYS_dup3:
       return ours(dup3((int)c.a, (int)c.b, (int)c.c));
-    case SYS_pipe:
-      return ours(pipe(as<int*>(c.a)));
     case SYS_pipe2:
       return ours(pipe2(as<int*>(c.a), (int)c.b));
-    case SYS_eventfd:
-      return ours(eventfd((unsigned)c.a, 0));
     case SYS_eventfd2:
       return ours(eventfd((unsigned)c.a, (int)c.b));
     case SYS_prlimit64:
@@ -254,18 +223,12 @@ Answer socket_call(long number, const Arguments& c) {
 
 Answer waiting_call(long number, const Arguments& c) {
   switch (number) {
-    case SYS_poll:
-      return ours(poll(as<pollfd*>(c.a), (nfds_t)c.b, (int)c.c));
     case SYS_ppoll: {
       sigset_t mask = widened(c.d);
       return ours(ppoll(as<pollfd*>(c.a), (nfds_t)c.b, as<timespec*>(c.c), c.d ? &mask : nullptr));
     }
-    case SYS_select:
-      return ours(select((int)c.a, as<fd_set*>(c.b), as<fd_set*>(c.c), as<fd_set*>(c.d), as<timeval*>(c.e)));
     case SYS_pselect6:
       return ours(select_with_mask(c));
-    case SYS_epoll_wait:
-      return ours(epoll_wait((int)c.a, as<epoll_event*>(c.b), (int)c.c, (int)c.d));
     case SYS_epoll_pwait: {
       sigset_t mask = widened(c.e);
       return ours(epoll_pwait((int)c.a, as<epoll_event*>(c.b), (int)c.c, (int)c.d, c.e ? &mask : nullptr));
@@ -274,8 +237,6 @@ Answer waiting_call(long number, const Arguments& c) {
       return ours(nanosleep(as<timespec*>(c.a), as<timespec*>(c.b)));
     case SYS_clock_nanosleep:
       return ours(as_errno(-clock_nanosleep((clockid_t)c.a, (int)c.b, as<timespec*>(c.c), as<timespec*>(c.d))));
-    case SYS_pause:
-      return ours(pause());
     case SYS_sched_yield:
       return ours(sched_yield());
     case SYS_wait4:
@@ -329,21 +290,12 @@ Answer thread_call(long number, const Arguments& c) {
       return ours(execve(as<const char*>(c.a), as<char* const*>(c.b), as<char* const*>(c.c)));
     case SYS_execveat:
       return ours(execveat((int)c.a, as<const char*>(c.b), as<char* const*>(c.c), as<char* const*>(c.d), (int)c.e));
-    case SYS_fork:
-    case SYS_vfork:
-      return ours(_Fork());
     case SYS_mlockall:
       return ours(mlockall((int)c.a));
     case SYS_munlockall:
       return ours(munlockall());
     case SYS_prctl:
       return ours(prctl((int)c.a, c.b, c.c, c.d, c.e));
-    case SYS_arch_prctl:
-      return ours(arch_prctl((int)c.a, (unsigned long)c.b));
-    case SYS_ioperm:
-      return ours(ioperm((unsigned long)c.a, (unsigned long)c.b, (int)c.c));
-    case SYS_iopl:
-      return ours(iopl((int)c.a));
     case SYS_capset:
       return ours(capset(pointer(c.a), pointer(c.b)));
     case SYS_setns:
@@ -394,7 +346,7 @@ WEFT_EXPORT long syscall(long number, ...) noexcept {
   if (!lot_in_use() || thread_state.vfork_child) return native();
   if (number == SYS_futex)
     return futex(as<uint32_t*>(c.a), (int)c.b, (uint32_t)c.c, as<timespec*>(c.d), as<uint32_t*>(c.e), (uint32_t)c.f);
-  for (auto family : {file_call, socket_call, waiting_call, thread_call}) {
+  for (auto family : {file_call, socket_call, waiting_call, thread_call, older_call}) {
     Answer answer = family(number, c);
     if (answer.is_ours) return answer.result;
   }

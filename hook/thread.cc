@@ -142,6 +142,7 @@ int join_coroutine(Coroutine* target, void** result, uint64_t deadline) {
     int error = join(target, result, deadline);
     if (error != EINTR) return error;
     deliver_signals_while_waiting();
+    if (int ended = caller_waits_end_with()) return ended;
   }
 }
 

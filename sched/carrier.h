@@ -24,7 +24,7 @@ bool worker_waits_for_carrier();
 void add_orphan(Worker* worker);       // it waits for a carrier
 bool try_enter(Carrier* carrier);      // false: it has no worker, and is outside
 void release_worker(Coroutine* self);  // inside; afterwards outside and without a worker
-Worker* least_loaded_worker();
+Worker* least_loaded_worker(uint8_t group);
 extern bool may_spin;                  // there are CPUs for those who would be spun for
 Worker* worker_begin(unsigned index);  // makes it; with neither poller nor carrier
 void workers_set_count(unsigned count);

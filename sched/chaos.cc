@@ -149,7 +149,7 @@ void give(Guest* to) {
 
 bool worker_wants_turn() {
   Worker* worker = worker_at(0);
-  if (worker->length.load() || worker->inbox.load() || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) ||
+  if (ready_count(worker) || worker->inbox.load() || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) ||
       worker->timers.earliest() <= now_ns())
     return true;
   pollfd events{worker->epoll_fd, POLLIN, 0};

@@ -69,7 +69,7 @@ ClockGettime find_in_vdso(const char* image) {
   if (!symbols || !names || (!hash && !gnu_hash)) return nullptr;
   uint32_t count = hash ? hash[1] : symbols_by_gnu_hash(gnu_hash);
   for (uint32_t i = 0; i < count; i++)
-    if (symbols[i].st_shndx != SHN_UNDEF && strcmp(names + symbols[i].st_name, "__vdso_clock_gettime") == 0)
+    if (symbols[i].st_shndx != SHN_UNDEF && strcmp(names + symbols[i].st_name, cpu::kVdsoClockGettime) == 0)
       return (ClockGettime)(base + symbols[i].st_value);
   return nullptr;
 }

@@ -201,7 +201,7 @@ Coroutine* coroutine_of(unsigned long pthread) {
   if (!pthread) return nullptr;
   // weft's own variable lies at the same distance from the thread pointer in every thread.
   char* mine = (char*)&thread_state;
-  return ((ThreadState*)(pthread + (uintptr_t)(mine - (char*)__builtin_thread_pointer())))->identity;
+  return ((ThreadState*)(thread_pointer_of((void*)pthread) + (mine - (char*)__builtin_thread_pointer())))->identity;
 }
 
 Coroutine* coroutine_of_handle(uint64_t handle) {
@@ -210,7 +210,7 @@ Coroutine* coroutine_of_handle(uint64_t handle) {
   Coroutine* coroutine = coroutine_at(index);
   bool gone = coroutine->state.load(std::memory_order_acquire) == State::free;
   return gone || __atomic_load_n(&coroutine->generation, __ATOMIC_RELAXED) != (uint32_t)(handle >> 32) ? nullptr
-                                                                                                      : coroutine;
+                                                                                                       : coroutine;
 }
 
 Counted coroutines_counted() {
@@ -291,14 +291,17 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   self->calls_end.store((uint64_t)self->generation << 32, std::memory_order_relaxed);
   self->permit.store((uint64_t)self->generation << 32, std::memory_order_relaxed);
   self->shields = 0;
+  self->told_by = nullptr;
   self->scope = attributes.scope;
   self->priority.store(attributes.priority, std::memory_order_relaxed);
   Coroutine* creator = thread_state.identity;
+  self->group = attributes.group >= 0 ? (uint8_t)attributes.group : creator ? creator->group : 0;
   self->creation_pc = attributes.creation_pc;
   self->creator = creator ? creator->id : 0;
   self->born = coarse_now.load(std::memory_order_relaxed);
   self->run_time.store(0, std::memory_order_relaxed);
   self->longest_run.store(0, std::memory_order_relaxed);
+  self->stack_reached = 0;
   if (attributes.name)
     set_name(self, attributes.name);
   else if (creator)

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "asm/context.h"
+#include "sched/clock.h"
 #include "sched/descriptor.h"
 #include "sched/lock.h"
 #include "sched/poller.h"
@@ -45,20 +46,21 @@ struct alignas(64) Coroutine {
 
   int32_t wait_fd;
   std::atomic<int32_t> follower;  // distance to one queued some places behind it, now or once; see fetch_ahead()
+  std::atomic<int8_t> priority;   // CO_PRIORITY_…
+  uint8_t group;                  // of workers that run it
   PollWait fd_wait;  // its place in the queue of the one descriptor it waits for: not on its stack, whose page is cold
   Timer timer;
 
   const void* wait_object;
-  bool rescued;    // the monitor has looked at this wait already
-  uint64_t since;  // start of this wait; written only where the monitor may want it
-  uint64_t calls_deadline;           // co_with_deadline's: waits of cancellation points end then; own thread only
-  std::atomic<uint64_t> calls_end;   // generation << 32 | error that they end with since co_cancel; 0: they do not
+  bool rescued;             // the monitor has looked at this wait already
+  uint64_t since;           // start of this wait or region, coarse; of a poll that waits several times, of the first
+  uint64_t calls_deadline;  // co_with_deadline's: waits of cancellation points end then; own thread only
+  std::atomic<uint64_t> calls_end;  // generation << 32 | error that they end with since co_cancel; 0: they do not
 
   uint32_t id;
   int32_t tid;      // in the TCB and for gettid(): above every pid
   uint32_t budget;  // woven calls that may still succeed before others get their turn
   uint32_t region_depth;
-  std::atomic<int8_t> priority;  // CO_PRIORITY_…
 
   // the thread it stands for
   void* (*start)(void*);
@@ -103,6 +105,8 @@ struct alignas(64) Coroutine {
   // for the calls of weft/co.h alone
   std::atomic<uint64_t> permit;  // generation << 32 | 1: co_resume has come
   uint32_t shields;              // co_shield's, one in another
+  int32_t told;                  // the error of calls_end or calls_deadline that a condition variable gave last, and which one it was;
+  const void* told_by;           // own thread only
   Scope* scope;                  // whose child it is, or null
   Coroutine* next_child;         // the scope's list, guarded by its lock
   Coroutine* previous_child;
@@ -116,6 +120,7 @@ struct alignas(64) Coroutine {
   uint64_t born;                      // coarse_now
   std::atomic<uint64_t> run_time;     // nanoseconds, as the monitor samples it, which may come to it late
   std::atomic<uint64_t> longest_run;  // the same
+  uint64_t stack_reached;  // most bytes of the stack that were in use when some were given back; the monitor's
 
   static constexpr uint8_t kDetached = 1;  // nobody joins it
   static constexpr uint8_t kFinished = 2;  // its stack has been left for good
@@ -125,6 +130,16 @@ struct alignas(64) Coroutine {
 };
 
 static_assert(offsetof(Coroutine, wait_fd) == 64);
+
+// What it is about to wait for, as those see it who look at it.
+inline void will_wait(Coroutine* self, WaitKind kind, uint64_t since = coarse_now.load(std::memory_order_relaxed)) {
+  __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
+  self->wait_kind.store((uint8_t)kind, std::memory_order_relaxed);
+}
+inline void will_wait_on(Coroutine* self, WaitKind kind, const void* object) {
+  self->wait_object = object;
+  will_wait(self, kind);
+}
 
 inline bool cancel_wanted(const Coroutine* self) {
   return self->cancel_pending.load(std::memory_order_relaxed) && self->cancel_state == 0 /* PTHREAD_CANCEL_ENABLE */;
@@ -172,6 +187,7 @@ struct SpawnAttributes {
   const void* creation_pc = nullptr;      // where the program's call returns to
   const char* name = nullptr;             // null: the creator's
   int8_t priority = 0;                    // CO_PRIORITY_…
+  int group = -1;                         // of workers; -1: the creator's
   Scope* scope = nullptr;                 // whose child it is
   uint64_t* handle = nullptr;             // set before it can run
 };

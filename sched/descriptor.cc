@@ -61,6 +61,8 @@ constexpr DescriptorField kSlot[] = {
     WEFT_FIELD(name, Coroutine, name),
     WEFT_FIELD(ending, Coroutine, ending),
     WEFT_FIELD(region_depth, Coroutine, region_depth),
+    WEFT_FIELD(stack_reached, Coroutine, stack_reached),
+    WEFT_FIELD(supplied_stack, Coroutine, supplied_stack),
 };
 
 constexpr DescriptorField kWorker[] = {
@@ -74,6 +76,9 @@ constexpr DescriptorField kCarrier[] = {
     WEFT_FIELD(carrier_tid, Carrier, tid),
     WEFT_FIELD(carrier_running, Carrier, running),
 };
+
+#define WEFT_SAVED(dwarf, member) {dwarf, offsetof(Frame, member)},
+constexpr SavedRegister kSaved[] = {WEFT_SAVED_REGISTERS(WEFT_SAVED)};
 
 template <class T, size_t N>
 constexpr uint32_t length_of(const T (&)[N]) {
@@ -114,14 +119,8 @@ using namespace weft;
     .trampoline = (Address)weft_context_entry,
     .trampoline_end = weft_context_entry_end,
     .frame_size = WEFT_FRAME_SIZE,
-    .registers = 7,
-    .saved = {{15, offsetof(Frame, r15)},
-              {14, offsetof(Frame, r14)},
-              {13, offsetof(Frame, r13)},
-              {12, offsetof(Frame, r12)},
-              {3, offsetof(Frame, rbx)},
-              {6, offsetof(Frame, rbp)},
-              {16, offsetof(Frame, rip)}},
+    .registers = length_of(kSaved),
+    .saved = {WEFT_SAVED_REGISTERS(WEFT_SAVED)},
     .poll_wait_size = sizeof(PollWait),
     .poll_wait_fd = offsetof(PollWait, fd),
     .trace_entries = kTraceEntries,

@@ -26,7 +26,7 @@ constexpr char kNoteName[] = "WEFT";
 constexpr uint32_t kNoteType = 1;
 constexpr char kDescriptorMagic[8] = {'w', 'e', 'f', 't', 'i', 'n', 's', 'p'};
 constexpr uint16_t kDescriptorMajor = 1;
-constexpr uint16_t kDescriptorMinor = 0;
+constexpr uint16_t kDescriptorMinor = 1;
 
 enum class State : uint8_t {
   free,      // in the pool or never used
@@ -126,6 +126,9 @@ enum class FieldId : uint16_t {
   name,         // char[16]
   ending,       // bit 0: detached
   region_depth,
+  // from 1.1 on
+  stack_reached,   // most bytes of the stack that were in use when the runtime gave some back; 0: it has given none
+  supplied_stack,  // address of a stack that the program gave, 0: none
 
   // of a worker
   worker_index = 256,

@@ -39,18 +39,20 @@ long inspector;
 uint64_t give_up_at;
 char program[kPath];  // empty: there is none
 
-// Beside the library, as it is built, or in the directory of programs that goes with the library's.
+// Beside the library, as it is built, or in the directory of programs that goes with the library's: as installed, or where the library
+// has been put below that place.
 void find_program() {
   Dl_info info;
   if (!dladdr(&weft_descriptor, &info) || !info.dli_fname) return;
   const char* slash = strrchr(info.dli_fname, '/');
   if (!slash) return;
-  for (const char* place : {"weft-inspect", "../bin/weft-inspect", "../../bin/weft-inspect"}) {
-    unsigned length = format_text(program, sizeof program, "%s", info.dli_fname);
-    unsigned directory = (unsigned)(slash + 1 - info.dli_fname);
-    if (length >= sizeof program - 32) break;
-    format_text(program + directory, sizeof program - directory, "%s", place);
-    if (sys::call(SYS_access, sys::word(program), 1 /* X_OK */) == 0) return;
+  auto directory = (unsigned)(slash + 1 - info.dli_fname);
+  for (const char* place :
+       {"weft-inspect", WEFT_BINDIR_FROM_LIBDIR "/weft-inspect", "../bin/weft-inspect", "../../bin/weft-inspect"}) {
+    if (directory + strlen(place) >= sizeof program) continue;
+    memcpy(program, info.dli_fname, directory);
+    memcpy(program + directory, place, strlen(place) + 1);
+    if (sys::call(SYS_faccessat, AT_FDCWD, sys::word(program), 1 /* X_OK */) == 0) return;
   }
   program[0] = 0;
 }
@@ -62,8 +64,8 @@ struct Start {
 
 void run_inspector(void* argument) {
   auto* start = (Start*)argument;
-  sys::call(SYS_dup2, start->output, 1);
-  sys::call(SYS_dup2, start->output, 2);
+  sys::call(SYS_dup3, start->output, 1, 0);
+  sys::call(SYS_dup3, start->output, 2, 0);
   const char* arguments[] = {program, "bt", start->pid, nullptr};
   const char* environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", nullptr};
   sys::call(SYS_execve, sys::word(program), sys::word(arguments), sys::word(environment));

@@ -4,8 +4,8 @@
 
 #include <link.h>
 #include <sys/auxv.h>
-#include <ucontext.h>
 
+#include "asm/signal_frame.h"
 #include "sched/coroutine.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
@@ -55,9 +55,7 @@ void executable_stacks_init() {
 }
 
 bool executable_stack_fault(int signal, const siginfo_t* info, const void* context) {
-  constexpr greg_t kFetch = 16;  // of an instruction, in the processor's error code
-  if (signal != SIGSEGV || info->si_code != SEGV_ACCERR) return false;
-  if (!(((const ucontext_t*)context)->uc_mcontext.gregs[REG_ERR] & kFetch)) return false;
+  if (signal != SIGSEGV || info->si_code != SEGV_ACCERR || !faulted_by_fetch(info, context)) return false;
   const Coroutine* owner = owner_of((const char*)info->si_addr);
   if (!owner || !some_module_asks()) return false;
   stacks_are_executable();

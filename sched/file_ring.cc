@@ -307,8 +307,7 @@ long file_ring_call(FileRequest request) {
   request.waiter = &self->waiter;
   request.ticket = self->waiter.begin(false);
   self->wait_fd = request.fd < 0 ? -1 : request.fd;  // AT_FDCWD is no number
-  __atomic_store_n(&self->since, kNever, __ATOMIC_RELAXED);
-  self->wait_kind.store((uint8_t)WaitKind::file, std::memory_order_relaxed);
+  will_wait(self, WaitKind::file);
   request.next = inbox.load(std::memory_order_relaxed);
   while (!inbox.compare_exchange_weak(request.next, &request)) {
   }

@@ -58,7 +58,13 @@ void give_back(Coroutine* coroutine, uint64_t ticket) {
   auto pointer = (uint64_t)coroutine->context.sp, low = (uint64_t)coroutine->stack_low;
   // It may be on another stack, of the program's making.
   if (!coroutine->supplied_stack && pointer > low + kRedZone && pointer < low + coroutine->stack_size) {
-    stack_trim(coroutine->stack_low, (pointer - kRedZone - low) & ~(kPage - 1));
+    uint64_t unused = (pointer - kRedZone - low) & ~(kPage - 1);
+    // What is given back can be counted no more.
+    if (const char* lowest = stack_lowest_page(coroutine->stack_low, unused)) {
+      uint64_t reached = low + coroutine->stack_size - (uint64_t)lowest;
+      if (reached > coroutine->stack_reached) coroutine->stack_reached = reached;
+    }
+    stack_trim(coroutine->stack_low, unused);
     count(Metric::stacks_trimmed);
   }
   if (word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel) & Waiter::kReasonMask) make_ready(coroutine);

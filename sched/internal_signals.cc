@@ -18,6 +18,7 @@
 #include <dlfcn.h>
 
 #include "asm/context.h"
+#include "asm/cpu.h"
 #include "sched/coroutine.h"
 #include "sched/signals.h"
 #include "sched/sys.h"
@@ -37,7 +38,7 @@ constinit char kick_mark = 0;  // its address is the value of a kick
 // Sent by hook/cancel.cc to a coroutine that is a kernel thread for now, or that is in a call of libc's which knows
 // nothing of weft: glibc's handler is to find its TCB. To others it comes too late, and they look for themselves.
 void pass_on_cancel(Handler next, Coroutine* self, int signal, siginfo_t* info, void* context) {
-  int* bits = cancelhandling_of(__builtin_thread_pointer());
+  int* bits = cancelhandling_of(tcb_of(__builtin_thread_pointer()));
   int seen = bits ? __atomic_load_n(bits, __ATOMIC_RELAXED) : 0;
   bool in_libc_call = (seen & kCancelTypeBit) || (seen & (kCancelingBit | kCanceledBit)) == kCancelingBit;
   if (!self->pinned && !self->region_depth && thread_state.woven) {
@@ -71,8 +72,7 @@ void on_internal_signal(int signal, siginfo_t* info, void* context) {
   }
   // By hand: for the compiler the thread pointer is a constant of the function, to be read where it likes.
   tls_block_setxid_came();
-  void* own;
-  asm volatile("mov %%fs:0, %0" : "=r"(own) : : "memory");
+  void* own = cpu::thread_pointer_now();
   weft_load_fs(self->carrier->loop.fs);
   next(signal, info, context);
   weft_load_fs(own);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The runtime's own lock: held for a few instructions, spins a little, then sleeps in the kernel, so that a holder that was
-// preempted is not waited for by a real-time spinner on the same CPU. Never held across a switch.
+// preempted is not waited for by a real-time spinner on the same CPU. Never held across a switch. Taking it and letting go of it are full
+// barriers: waiters and those who wake them rely on that.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "asm/cpu.h"
 #include "sched/sys.h"
 
 namespace weft {
@@ -15,14 +17,19 @@ class Lock {
   void lock() {
     uint32_t expected = 0;
     if (!word_.compare_exchange_strong(expected, 1, std::memory_order_acquire)) lock_slow();
+    cpu::fence_after_atomic();
   }
   bool try_lock() {
     uint32_t expected = 0;
-    return word_.compare_exchange_strong(expected, 1, std::memory_order_acquire);
+    bool taken = word_.compare_exchange_strong(expected, 1, std::memory_order_acquire);
+    cpu::fence_after_atomic();
+    return taken;
   }
   void unlock() {
     // Release pairs with the acquire in lock(): what was written under the lock is seen by the next holder.
-    if (word_.exchange(0, std::memory_order_release) == 2) sys::futex_wake(&word_, 1);
+    uint32_t before = word_.exchange(0, std::memory_order_release);
+    cpu::fence_after_atomic();
+    if (before == 2) sys::futex_wake(&word_, 1);
   }
   // For a fork child: whoever held it is not there any more.
   void reset() { word_.store(0, std::memory_order_relaxed); }
@@ -34,7 +41,7 @@ class Lock {
       if (word_.load(std::memory_order_relaxed) == 0 &&
           word_.compare_exchange_strong(expected, 1, std::memory_order_acquire))
         return;
-      __builtin_ia32_pause();
+      cpu::pause();
     }
     while (word_.exchange(2, std::memory_order_acquire) != 0) sys::futex_wait(&word_, 2);
   }

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "asm/cpu.h"
 #include "sched/options.h"
 
 namespace weft {
@@ -27,7 +28,7 @@ class LookUps {
     return true;
   }
 
-  static uint64_t now() { return __builtin_ia32_rdtsc(); }
+  static uint64_t now() { return cpu::time_stamp(); }
 
   // A plain one is over that began then.
   void note(uint64_t begun) {

@@ -84,7 +84,6 @@ void count(Metric metric, uint64_t by) {
 
 uint64_t total(Metric metric) {
   if (metric == Metric::coroutine_slots) return coroutine_slots();
-  if (metric == Metric::tls_bytes) return tls_static_size();
   if (metric == Metric::coroutines_alive) return coroutines_counted().alive;
   if (metric == Metric::coroutines_waiting) return coroutines_counted().waiting;
   uint64_t sum = shared_counters[(unsigned)metric].load(std::memory_order_relaxed);
@@ -112,6 +111,10 @@ void write_stats() {
   long result = fd < 0 ? fd : sys::write((int)fd, table, length);
   if (fd >= 0) sys::close((int)fd);
   if (result < 0) log(Level::error, "the counters cannot be written to %s (errno %d)", options.stats, (int)-result);
+}
+
+void metrics_layout_known() {
+  shared_counters[(unsigned)Metric::tls_bytes].store(tls_static_size(), std::memory_order_relaxed);
 }
 
 void metrics_reset() {

@@ -36,6 +36,7 @@ void write_stats();
 bool stats_wanted();
 // At the runtime's start: SIGTERM, SIGINT and SIGHUP, where they would end the process, write the table first.
 void stats_signals_init();
-void metrics_reset();  // fork child
+void metrics_layout_known();  // at the runtime's start: what a TLS block takes is a figure, too
+void metrics_reset();         // fork child
 
 }  // namespace weft

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 
+#include "asm/cpu.h"
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
@@ -42,11 +43,12 @@ constexpr uint64_t kIdleTick = 10 * kMillisecond;
 constexpr uint64_t kIdleFor = 300 * kMillisecond;  // quiet for so long: no more ticks
 constexpr uint64_t kRescueEvery = 50 * kMillisecond;
 constexpr uint64_t kSurplusEvery = 1000 * kMillisecond;
-constexpr int kBurials = 16;         // in an idle round, 100 microseconds each
-constexpr uint32_t kStuckBusy = 2;   // ticks without a switch while others are ready
-constexpr uint32_t kStuckIdle = 25;  // ticks without a switch while nobody is
-constexpr uint32_t kWaits = 6;       // see look_at_waits()
-constexpr uint32_t kShares = 256;    // ticks
+constexpr int kBurials = 16;           // in an idle round, 100 microseconds each
+constexpr uint32_t kStuckBusy = 2;     // ticks without a switch while others are ready
+constexpr uint32_t kStuckIdle = 25;    // ticks without a switch while nobody is
+constexpr uint32_t kWaits = 6;         // see look_at_waits()
+constexpr uint32_t kShares = 256;      // ticks
+constexpr uint64_t kShortTurn = 2000;  // nanoseconds
 constexpr uint32_t kMoreUnderTurns =
     50;  // WEFT_CHAOS: so many times longer, since how fast the machine is shall not decide
 
@@ -57,7 +59,7 @@ std::atomic<uint64_t> last_mask{0};  // of signals: that of the last coroutine t
 const int* main_tid;                 // in main's TCB: the kernel clears it when main's kernel thread has ended
 
 bool others_ready(Worker* worker, uint64_t now) {
-  if (worker->length.load(std::memory_order_relaxed) || worker->inbox.load(std::memory_order_relaxed) ||
+  if (ready_count(worker) || worker->inbox.load(std::memory_order_relaxed) ||
       worker->returned.load(std::memory_order_relaxed) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED) ||
       worker->timers.earliest() <= now)
     return true;
@@ -77,14 +79,14 @@ bool is_stuck(Worker* worker) {
 
 // Who is made ready by a running coroutine waits for it, because most block soon, and waking another worker costs more than that
 // wait. One that computes on instead leaves work undone while workers sleep: where every third look finds that, whom it
-// makes ready goes to the sleeping ones, for a while.
-void look_at_waits(Worker* worker) {
+// makes ready goes to the sleeping ones, for a while. Not where turns are short: two that hand a value to and fro are never both busy.
+void look_at_waits(Worker* worker, uint64_t turns, uint64_t time) {
   if (uint32_t left = worker->shares.load(std::memory_order_relaxed)) {
     worker->shares.store(left - 1, std::memory_order_relaxed);
     return;
   }
-  bool waits = worker->length.load(std::memory_order_relaxed) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED);
-  if (waits && worker_sleeps() && !chaos) {
+  bool waits = ready_count(worker) || __atomic_load_n(&worker->run_next, __ATOMIC_RELAXED);
+  if (waits && time >= turns * kShortTurn && worker_sleeps() && !chaos) {
     worker->waits_seen += 2;
     if (worker->waits_seen < kWaits) return;
     worker->waits_seen = 0;
@@ -100,9 +102,11 @@ void sample_run(Worker* worker, uint64_t now) {
   worker->sampled_at = now;
   Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
   Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
-  if (!running || worker->sleeping.load(std::memory_order_relaxed) || now - since > 2 * kIdleTick) return;
+  // Of a time without looks nothing is known: what runs now counts from now on.
+  bool came_late = now - since > 2 * kIdleTick;
+  if (came_late || switches != worker->ticks_seen) worker->run_since = came_late ? now : since;
+  if (!running || came_late || worker->sleeping.load(std::memory_order_relaxed)) return;
   running->run_time.store(running->run_time.load(std::memory_order_relaxed) + now - since, std::memory_order_relaxed);
-  if (switches != worker->ticks_seen) worker->run_since = since;
   uint64_t run = now - worker->run_since;
   if (run > running->longest_run.load(std::memory_order_relaxed))
     running->longest_run.store(run, std::memory_order_relaxed);
@@ -110,9 +114,9 @@ void sample_run(Worker* worker, uint64_t now) {
 
 // True: something goes on there that wants another look soon.
 bool look_at(Worker* worker, uint64_t now) {
-  sample_run(worker, now);
-  look_at_waits(worker);
   uint64_t switches = worker->switches.load(std::memory_order_relaxed);
+  look_at_waits(worker, switches - worker->ticks_seen, now - worker->sampled_at);
+  sample_run(worker, now);
   bool stuck = switches == worker->ticks_seen && !worker->sleeping.load(std::memory_order_relaxed);
   worker->ticks_seen = switches;
   if (!stuck) {
@@ -182,8 +186,11 @@ void* monitor_main(void*) {
     }
     if (busy) quiet_since = now;
     idle_stacks_look(now, busy);
-    if (now - quiet_since >= kIdleFor && idle_stacks_settled() && !surplus && !(surplus = coroutines_count_surplus())) {
+    // A timeline has its end to be looked for.
+    bool settled = idle_stacks_settled() && !tracing.load(std::memory_order_relaxed);
+    if (now - quiet_since >= kIdleFor && settled && !surplus && !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
+      cpu::fence_after_atomic();  // pairs with monitor_worker_woke()
       if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
       asleep.store(0);
       quiet_since = now_ns();

@@ -39,7 +39,7 @@ constexpr const char* kNames[] = {
 #undef WEFT_OPTION
 };
 
-enum class Verdict { good, not_a_number, too_large, not_a_size, not_yes_or_no, no_way, too_long };
+enum class Verdict { good, not_a_number, too_large, not_a_size, not_yes_or_no, none_of_them, too_long };
 
 const char* words_of(Verdict verdict) {
   switch (verdict) {
@@ -51,8 +51,8 @@ const char* words_of(Verdict verdict) {
       return "is not a number of bytes, like 65536, 64K, 1M or 1G";
     case Verdict::not_yes_or_no:
       return "is neither 'yes' nor 'no'";
-    case Verdict::no_way:
-      return "is none of uring, region and auto";
+    case Verdict::none_of_them:
+      return "is none of ";
     case Verdict::too_long:
       return "is longer than weft takes";
     case Verdict::good:
@@ -118,7 +118,7 @@ Verdict parse_yesno(const char* value, bool* result) {
 
 Verdict parse_flag(const char* value, bool* result) { return parse_yesno(value, result); }
 
-Verdict parse_way(const char* value, FileWay* result) {
+Verdict parse_file_way(const char* value, FileWay* result) {
   if (strcmp(value, "uring") == 0)
     *result = FileWay::uring;
   else if (strcmp(value, "region") == 0)
@@ -126,7 +126,17 @@ Verdict parse_way(const char* value, FileWay* result) {
   else if (strcmp(value, "auto") == 0)
     *result = FileWay::automatic;
   else
-    return Verdict::no_way;
+    return Verdict::none_of_them;
+  return Verdict::good;
+}
+
+Verdict parse_guard_way(const char* value, GuardWay* result) {
+  if (strcmp(value, "mprotect") == 0)
+    *result = GuardWay::mprotect;
+  else if (strcmp(value, "auto") == 0)
+    *result = GuardWay::automatic;
+  else
+    return Verdict::none_of_them;
   return Verdict::good;
 }
 
@@ -147,10 +157,11 @@ void set_default(Verdict (*parse)(const char*, T*), const char* initial, T* memb
 }
 
 template <class T>
-void set(Verdict (*parse)(const char*, T*), const char* name, const char* value, T* member) {
+void set(Verdict (*parse)(const char*, T*), const char* name, const char* meta, const char* value, T* member) {
   Verdict verdict = parse(value, member);
   if (verdict != Verdict::good && !value_is_said)
-    log(Level::error, "%s: '%s' %s; it is ignored", name, value, words_of(verdict));
+    log(Level::error, "%s: '%s' %s%s; it is ignored", name, value, words_of(verdict),
+        verdict == Verdict::none_of_them ? meta : "");
 }
 
 // Smallest number of letters to add, remove or change.
@@ -200,7 +211,7 @@ void read_variable(const char* variable) {
   name[length] = 0;
   const char* value = equals + 1;
 #define WEFT_OPTION(NAME, member, kind, initial, META, text) \
-  if (strcmp(name, "WEFT_" #NAME) == 0) return set(parse_##kind, name, value, &options.member);
+  if (strcmp(name, "WEFT_" #NAME) == 0) return set(parse_##kind, name, META, value, &options.member);
 #include "sched/options.def"
 #undef WEFT_OPTION
   for (const char* internal : kInternal)

@@ -9,6 +9,9 @@ namespace weft {
 // How calls are made that wait for a disk.
 enum class FileWay : uint8_t { automatic, uring, region };
 
+// How guards of stacks are made.
+enum class GuardWay : uint8_t { automatic, mprotect };
+
 struct Options {
 #define WEFT_COUNT uint64_t
 #define WEFT_OPTION(NAME, member, kind, initial, META, text) WEFT_TYPE_##kind member = {};
@@ -18,7 +21,8 @@ struct Options {
 #define WEFT_TYPE_flag bool
 #define WEFT_TYPE_text const char*
 #define WEFT_TYPE_names const char*
-#define WEFT_TYPE_way FileWay
+#define WEFT_TYPE_file_way FileWay
+#define WEFT_TYPE_guard_way GuardWay
 #include "sched/options.def"
 #undef WEFT_OPTION
 #undef WEFT_COUNT

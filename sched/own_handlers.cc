@@ -8,8 +8,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
-#include <ucontext.h>
 
+#include "asm/signal_frame.h"
 #include "sched/coroutine.h"
 #include "sched/dump.h"
 #include "sched/executable_stacks.h"
@@ -103,12 +103,11 @@ bool report_overflow(const Coroutine* self, const siginfo_t* info, const void* c
   if (info->si_signo != SIGSEGV || info->si_code <= 0 || self->supplied_stack || address >= self->stack_low ||
       address < self->stack_low - self->guard_size)
     return false;
-  const greg_t* registers = ((const ucontext_t*)context)->uc_mcontext.gregs;
   log(Level::error,
       "stack overflow in coroutine %u (%s): its stack of %lu KiB was too small; pc 0x%lx sp 0x%lx. Set WEFT_STACK or "
       "pthread_attr_setstacksize to more",
-      self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)registers[REG_RIP],
-      (unsigned long)registers[REG_RSP]);
+      self->id, self->name, (unsigned long)(self->stack_size >> 10), (unsigned long)interrupted_pc(context),
+      (unsigned long)interrupted_sp(context));
   return true;
 }
 
@@ -129,12 +128,19 @@ int signal_named(const char* text) {
   return 0;
 }
 
+// Those that no handler can be had for, glibc's own, weft's own, and those of a fault: a handler that returns from one meets it again.
+bool can_dump(int signal) {
+  for (int other : {0, SIGKILL, SIGSTOP, kCancelSignal, kSetxidSignal, SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSYS})
+    if (signal == other) return false;
+  return !find(signal);
+}
+
 }  // namespace
 
 void dump_signal_init() {
   if (!options.dump_signal || !*options.dump_signal) return;
   int signal = signal_named(options.dump_signal);
-  if (!signal || signal == SIGKILL || signal == SIGSTOP || find(signal)) {
+  if (!can_dump(signal)) {
     log(Level::error, "WEFT_DUMP_SIGNAL: '%s' is not a signal that can be had for it; no signal dumps the stacks",
         options.dump_signal);
     return;

@@ -15,6 +15,7 @@
 // Rejected: a table that grows. A hundred thousand waiters share few keys or are spread over all queues.
 #include "sched/parking_lot.h"
 
+#include "asm/cpu.h"
 #include "sched/clock.h"
 #include "sched/large.h"
 #include "sched/metrics.h"
@@ -167,9 +168,7 @@ Waiter* waiter_of_caller(Coroutine* self) {
 
 Wake block(Coroutine* self, Waiter* waiter, uint64_t ticket, const ParkRequest& request) {
   if (!self) return block_thread(waiter, request);
-  self->wait_object = (const void*)request.object;
-  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
-  self->wait_kind.store((uint8_t)request.kind, std::memory_order_relaxed);
+  will_wait_on(self, request.kind, (const void*)request.object);
   return block_coroutine(self, ticket, request.deadline);
 }
 
@@ -185,7 +184,8 @@ Parked park(const ParkRequest& request) {
   guard();
   Bucket& bucket = bucket_of(request.key);
   bucket.lock.lock();
-  bucket.waiters.fetch_add(1);  // before the validation; pairs with the waker's barrier before has_waiters()
+  bucket.waiters.fetch_add(1);  // before the validation; pairs with the waker's barrier in has_waiters()
+  cpu::fence_after_atomic();
   bool waits = !request.validate || request.validate(request.argument);
   if (waits)
     bucket.push(&node);
@@ -276,7 +276,10 @@ unsigned requeue(uint64_t from, uint64_t to, unsigned limit) {
   return moved;
 }
 
-bool has_waiters(uint64_t key) { return bucket_of(key).waiters.load(std::memory_order_relaxed) != 0; }
+bool has_waiters(uint64_t key) {
+  cpu::fence_after_atomic();
+  return bucket_of(key).waiters.load(std::memory_order_relaxed) != 0;
+}
 
 bool waits_locked(uint64_t key, uint32_t tags) {
   for (const WaitNode* node = bucket_of(key).queue.head; node; node = node->next)

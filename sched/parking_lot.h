@@ -13,7 +13,21 @@
 
 namespace weft {
 
-enum class KeyKind : uint8_t { lock = 1, condition, rwlock, semaphore, barrier, futex, join, once, stream, region, suspend, group, scope };
+enum class KeyKind : uint8_t {
+  lock = 1,
+  condition,
+  rwlock,
+  semaphore,
+  barrier,
+  futex,
+  join,
+  once,
+  stream,
+  region,
+  suspend,
+  group,
+  scope
+};
 
 inline uint64_t park_key(KeyKind kind, const volatile void* address) {
   return (uint64_t)kind << 56 | ((uint64_t)(uintptr_t)address & 0x00ffffffffffffffu);
@@ -50,7 +64,7 @@ unsigned unpark(uint64_t key, unsigned count, uint32_t tags = 0);
 // Moves up to `count` waiters of one key to another without waking them. Returns how many.
 unsigned requeue(uint64_t from, uint64_t to, unsigned count);
 
-// Is anybody waiting there? A full barrier must lie between the caller's change of the object and this.
+// Is anybody waiting there? The caller's change of the object is an atomic read-modify-write, or has a full barrier behind it.
 bool has_waiters(uint64_t key);
 
 // Does anybody wait there whose tag shares a bit with `tags`? From validate or with_bucket of the same key alone.

@@ -25,6 +25,7 @@
 #include "sched/coroutine.h"
 #include "sched/log.h"
 #include "sched/metrics.h"
+#include "sched/options.h"
 #include "sched/sys.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
@@ -145,9 +146,7 @@ unsigned handle_event(Worker* worker, uint64_t data, uint32_t events) {
   return woken;
 }
 
-bool must_act(const Coroutine* self) {
-  return signals_wanted(self) || cancel_wanted(self) || calls_end_with(self);
-}
+bool must_act(const Coroutine* self) { return signals_wanted(self) || cancel_wanted(self) || calls_end_with(self); }
 
 // Takes a node out of the queue it is in. The descriptor may be closed and the node moved meanwhile.
 void unlink(PollWait* wait) {
@@ -228,9 +227,8 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
     return as_fd_wake(joined);
   }
   __atomic_store_n(&self->wait_fd, *fd, __ATOMIC_RELAXED);
-  __atomic_store_n(&self->since, coarse_now.load(std::memory_order_relaxed), __ATOMIC_RELAXED);
-  self->wait_kind.store((uint8_t)(direction == Direction::read ? WaitKind::fd_read : WaitKind::fd_write),
-                        std::memory_order_relaxed);
+  __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
+  will_wait(self, direction == Direction::read ? WaitKind::fd_read : WaitKind::fd_write);
   Wake reason = block_coroutine(self, ticket, deadline);
   if (reason != Wake::unparked) unlink(&wait);  // who unparks it has taken it out
   leave(self);
@@ -238,12 +236,11 @@ FdWake wait_fd(int* fd, Direction direction, uint32_t seen, uint64_t deadline) {
   return as_fd_wake(reason);
 }
 
-FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool looked_at, bool* rescued,
-                const OtherQueues* others) {
+FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, PollCall* call, const OtherQueues* others) {
   Coroutine* self = woven();
   Worker* worker = enter(self);
   uint64_t ticket = self->waiter.begin(true);
-  *rescued = false;
+  call->rescued = false;
   FdWake result = FdWake::ready;
   unsigned queued = 0;
   bool blocks = true;
@@ -267,12 +264,12 @@ FdWake wait_any(PollWait* waits, unsigned wait_count, uint64_t deadline, bool lo
     __atomic_store_n(&self->wait_fd, wait_count ? waits[0].fd.load(std::memory_order_relaxed) : -1, __ATOMIC_RELAXED);
     self->wait_list = waits;
     self->wait_count = wait_count;
-    uint64_t since = looked_at || !wait_count ? kNever : coarse_now.load(std::memory_order_relaxed);
-    __atomic_store_n(&self->since, since, __ATOMIC_RELAXED);
-    WaitKind kind = others ? WaitKind::select : wait_count ? WaitKind::poll : WaitKind::sleep;
-    self->wait_kind.store((uint8_t)kind, std::memory_order_relaxed);
+    if (!call->since) call->since = coarse_now.load(std::memory_order_relaxed);
+    __atomic_store_n(&self->rescued, call->looked_at, __ATOMIC_RELAXED);
+    will_wait(self, others ? WaitKind::select : wait_count ? WaitKind::poll : WaitKind::sleep, call->since);
     result = as_fd_wake(block_coroutine(self, ticket, deadline));
-    *rescued = __atomic_load_n(&self->rescued, __ATOMIC_RELAXED);
+    call->rescued = !call->looked_at && __atomic_load_n(&self->rescued, __ATOMIC_RELAXED);
+    call->looked_at |= call->rescued;
   } else {
     self->waiter.begin(false);
   }
@@ -302,6 +299,8 @@ void wake_descriptor(int fd) {
 
 int poller_open(Worker* worker) {
   make_descriptor_table();  // without it descriptors are not woven
+  if (!options.epoll_pwait2 && way.load(std::memory_order_relaxed) == Way::pwait2)
+    way.store(Way::pwait, std::memory_order_relaxed);
   long epoll = sys::call(SYS_epoll_create1, EPOLL_CLOEXEC);
   if (epoll < 0) return (int)epoll;
   long event = sys::call(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -388,7 +387,7 @@ long look(Worker* worker, epoll_event* events, uint64_t deadline) {
       tried = Way::pwait;
       found = sys::call(SYS_epoll_pwait, epoll_fd, sys::word(events), kEventsAtOnce, left, 0, 0);
     } else if (tried == Way::wait) {
-      found = sys::call(SYS_epoll_wait, epoll_fd, sys::word(events), kEventsAtOnce, left);
+      found = sys::call(cpu::kEpollWait, epoll_fd, sys::word(events), kEventsAtOnce, left);
     } else {
       return look_without_epoll(worker, events, left != 0);
     }

@@ -159,10 +159,14 @@ struct OtherQueues {
   void (*leave)(void* argument);                                  // inside; what join() has done is undone
   void* argument;
 };
+// Of the waits of one call, which may need several.
+struct PollCall {
+  uint64_t since = 0;      // coarse time of the first
+  bool looked_at = false;  // one was woken by the monitor's look, which comes once a call
+  bool rescued = false;    // the last one was
+};
 // Parks until an edge on any of them, after its `seen`, or the deadline. FdWake::unpollable where one cannot be had.
-// `looked_at`: an earlier wait of the same call was woken by the monitor's look, which comes once a call. *rescued:
-// this one was.
-FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, bool looked_at, bool* rescued,
+FdWake wait_any(PollWait* waits, unsigned count, uint64_t deadline, PollCall* call,
                 const OtherQueues* others = nullptr);
 
 // Waits until the worker whose epoll has this descriptor has looked into it once more, and acted on what it found.

@@ -31,7 +31,7 @@ void region_enter(RegionKind kind) {
   Worker* worker = enter(self);
   count(worker->metrics, Metric::regions);
   WEFT_TRACE(worker, region_enter, self->id, 0, (uint32_t)kind);
-  self->wait_kind.store((uint8_t)WaitKind::region, std::memory_order_relaxed);
+  will_wait(self, WaitKind::region);
   self->state.store(State::blocked, std::memory_order_relaxed);
   if (kind == RegionKind::lasting)
     release_worker(self);

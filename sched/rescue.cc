@@ -143,7 +143,7 @@ void poller_rescue(uint64_t now) {
     if (!to_be_looked_at(coroutine)) continue;
     WaitKind kind = (WaitKind)coroutine->wait_kind.load(std::memory_order_relaxed);
     uint64_t since = __atomic_load_n(&coroutine->since, __ATOMIC_RELAXED), ticket = ticket_of_wait(coroutine);
-    if (!ticket || since == kNever || now < since + kLookAfter) continue;
+    if (!ticket || now < since + kLookAfter) continue;
     __atomic_store_n(&coroutine->rescued, true, __ATOMIC_RELAXED);
     if (kind == WaitKind::poll)
       wake(&coroutine->waiter, ticket, Wake::unparked);  // it looks for itself
@@ -171,8 +171,7 @@ bool poller_rescue_pending() {
   if (suspect_count) return true;
   uint32_t slots = coroutine_slots();
   for (uint32_t i = 0; i < slots; i++) {
-    const Coroutine* coroutine = coroutine_at(i);
-    if (to_be_looked_at(coroutine) && coroutine->since != kNever) return true;
+    if (to_be_looked_at(coroutine_at(i))) return true;
   }
   return false;
 }
@@ -195,7 +194,7 @@ bool poller_settle(int fd) {
     worker_wake(home);
     enter(self);
     uint64_t ticket = self->waiter.begin(false);
-    self->wait_kind.store((uint8_t)WaitKind::sleep, std::memory_order_relaxed);
+    will_wait_on(self, WaitKind::sleep, nullptr);
     block_coroutine(self, ticket, deadline_in(1'000'000));
     leave(self);
   }

@@ -18,6 +18,7 @@
 #include "sched/cpu_time_signals.h"
 #include "sched/dump.h"
 #include "sched/file_ring.h"
+#include "sched/groups.h"
 #include "sched/handler_entry.h"
 #include "sched/executable_stacks.h"
 #include "sched/idle_stacks.h"
@@ -43,6 +44,8 @@ namespace weft {
 RealCalls real_calls;
 std::atomic<uint32_t> runtime_active{0};
 void regions_reset();
+void mailboxes_reset();
+void offload_reset();
 
 namespace {
 
@@ -127,14 +130,17 @@ const char* why_no_epoll(int error) {
 bool start_locked() {
   const char* why = real_calls.native_because ? real_calls.native_because() : nullptr;
   if (why) return go_native(why);
+  if (getauxval(AT_PAGESZ) != 4096 /* as stacks and their guards are laid out */)
+    return go_native("pages of this kernel are not of 4096 bytes");
   unsigned cpus = cpus_of_affinity();
   unsigned wanted = options.workers ? (unsigned)options.workers : cpus;
   may_spin = cpus > 1;
   if (wanted > kMaxWorkers) wanted = kMaxWorkers;
-  weft_has_fsgsbase = (getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */) != 0;
+  switches_begin(!options.fsgsbase);
   stack_init();
   executable_stacks_init();
   if (!tls_block_init(&why)) return go_native(why);
+  metrics_layout_known();
   tls_guard_internal_signals();
   have_membarrier = sys::call(SYS_membarrier, 1 << 4 /* REGISTER_PRIVATE_EXPEDITED */, 0, 0) == 0;
   for (unsigned i = 0; i < wanted; i++) {
@@ -168,6 +174,7 @@ bool start_locked() {
   move_gate(Gate::open);
   phase.store(Phase::running, std::memory_order_release);
   runtime_active.store(1, std::memory_order_release);
+  groups_begin();
   log(Level::info, "%u workers, guards by %s, %s", wanted, stack_guard_method(),
       have_membarrier ? "membarrier" : "no membarrier");
   return true;
@@ -287,6 +294,8 @@ void runtime_after_fork_child() {
   if (thread_state.descriptors_apart) log_file_left();
   metrics_reset();
   tls_block_reset();
+  mailboxes_reset();
+  offload_reset();
   if (before != Phase::running) return;
   phase.store(Phase::none, std::memory_order_relaxed);
   runtime_active.store(0, std::memory_order_relaxed);

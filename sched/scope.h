@@ -12,10 +12,10 @@ namespace weft {
 struct Coroutine;
 
 struct Scope {
-  Lock lock;                          // guards the list and the flags
-  std::atomic<int32_t> error;         // of the first child that failed
-  std::atomic<uint32_t> children;     // that have not ended
-  bool cancelled;                     // nobody enters any more
+  Lock lock;                       // guards the list and the flags
+  std::atomic<int32_t> error;      // of the first child that failed
+  std::atomic<uint32_t> children;  // that have not ended
+  bool cancelled;                  // nobody enters any more
   Coroutine* first;
   uint64_t reserved[3];
 };

@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 
+#include "asm/signal_frame.h"
 #include "sched/alternate_stack.h"
 #include "sched/cpu_time_signals.h"
 #include "sched/handler_entry.h"
@@ -191,7 +191,7 @@ bool cancels_asynchronously(const Coroutine* self) { return cancel_wanted_at_onc
 }  // namespace
 
 bool inside_weft(const void* context) {
-  const char* pc = (const char*)((const ucontext_t*)context)->uc_mcontext.gregs[REG_RIP];
+  const char* pc = (const char*)interrupted_pc(context);
   if (pc >= __ehdr_start && pc < _etext) return true;
   return thread_state.lot_depth || thread_state.identity->carrier->inside.load(std::memory_order_relaxed);
 }

@@ -14,6 +14,7 @@
 #include "sched/large.h"
 #include "sched/lock.h"
 #include "sched/log.h"
+#include "sched/options.h"
 #include "sched/reserve.h"
 #include "sched/sys.h"
 
@@ -106,6 +107,8 @@ void install_guards_locked(Slabs& slab) {
 }  // namespace
 
 void stack_init() {
+  guard_by_advice = false;
+  if (options.guards == GuardWay::mprotect) return;
   char* page = (char*)sys::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   if (sys::failed(page)) return;
   *page = 1;
@@ -179,6 +182,20 @@ bool stack_make_executable(const char* low, uint64_t size, uint64_t guard) {
 }
 
 void stack_trim(char* low, uint64_t size) { sys::madvise(low, size & ~(kPage - 1), MADV_DONTNEED); }
+
+char* stack_lowest_page(char* low, uint64_t size) {
+  constexpr uint64_t kPages = 1024;  // in one call
+  unsigned char in_use[kPages];
+  // A filter of the program's may know no such call.
+  if (sys::call(SYS_prctl, PR_GET_SECCOMP) != 0) return nullptr;
+  for (uint64_t at = 0; at < size; at += kPages * kPage) {
+    uint64_t pages = std::min(kPages, (size - at) / kPage);
+    if (sys::call(SYS_mincore, sys::word(low + at), (long)(pages * kPage), sys::word(in_use)) != 0) return nullptr;
+    for (uint64_t i = 0; i < pages; i++)
+      if (in_use[i] & 1) return low + at + i * kPage;
+  }
+  return nullptr;
+}
 
 // The forking moment may have found a slab half changed. The child makes its own.
 void stack_reset() {

@@ -6,6 +6,7 @@
 // mould was made with, the robust list from the kernel that was told of it. Nothing is assumed of a version.
 #include "sched/tls_block.h"
 
+#include <algorithm>
 #include <bits/types/res_state.h>
 #include <cerrno>
 #include <clocale>
@@ -19,8 +20,10 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "asm/context.h"
+#include "asm/cpu.h"
 #include "sched/carrier.h"
 #include "sched/context_switch.h"
 #include "sched/coroutine.h"
@@ -36,6 +39,8 @@
 
 namespace weft {
 
+constinit size_t tcb_size = 0;
+
 namespace {
 
 constexpr unsigned kMaxTcb = 8192;
@@ -50,8 +55,8 @@ constexpr unsigned kLine = 64;
 unsigned colour(uint32_t slot) { return slot * 5 % kColours * kLine; }
 
 struct Glibc {
-  size_t tcb_size;
-  size_t tls_size;  // static TLS, TCB included
+  size_t
+      tls_size;  // static TLS as ld.so counts it: what lies on the variables' side of the thread pointer, and the TCB if that does too
   size_t tls_align;
   unsigned tid;  // offsets in struct pthread
   unsigned list;
@@ -59,11 +64,11 @@ struct Glibc {
   unsigned start_routine;
   unsigned stack_block;
   unsigned stack_block_size;
-  unsigned robust_head;
-  unsigned specific;  // pointers to the blocks of key values
+  unsigned robust_head;  // 0: the kernel knows no such list, and so glibc has no robust mutexes
+  unsigned specific;     // pointers to the blocks of key values
   unsigned specific_count;
-  ptrdiff_t resolver;  // libc's TLS pointer to its resolver state, from the thread pointer
-  ptrdiff_t rseq;
+  ptrdiff_t resolver;   // libc's TLS pointer to its resolver state, from the thread pointer
+  ptrdiff_t rseq;       // from the thread pointer; 0: none
   unsigned rseq_size;   // 0: glibc does not register it
   ptrdiff_t state;      // our thread_state
   unsigned module_tls;  // ModuleTls in struct link_map; 0: not known
@@ -83,8 +88,10 @@ struct Glibc {
   const void* weft_base;
 } glibc;
 
-WEFT_LARGE alignas(64) char mould[kMaxTcb];  // the TCB every cast begins as; pointers into itself taken out
-uint16_t self_pointers[kMaxSelfPointers];    // byte offsets of those, as distances from the TCB in `mould`
+// The TCB every cast begins as, and what goes with it behind the thread pointer; pointers into the TCB taken out.
+WEFT_LARGE alignas(64) char mould[kMaxTcb];
+size_t mould_size() { return tcb_size + kBehindThreadPointer; }
+uint16_t self_pointers[kMaxSelfPointers];  // byte offsets of those, as distances from the TCB in `mould`
 unsigned self_pointer_count;
 uint64_t mould_resolver;  // distance of the resolver state from the TCB
 
@@ -137,7 +144,7 @@ bool find_glibc(const char** why) {
       !find(glibc.call_tls_dtors, "__call_tls_dtors") || !find(resolver, "__resp") || !find(keys, "__pthread_keys"))
     return false;
   char* self = (char*)__builtin_thread_pointer();
-  glibc.tcb_size = *size;
+  tcb_size = *size;
   glibc.tid = tid[2];  // descriptors are {bits, count, byte offset}
   glibc.list = list[2];
   glibc.cancelhandling = cancelhandling[2];
@@ -159,16 +166,17 @@ bool find_glibc(const char** why) {
   find(glibc.find_object, "_dl_find_object");
   find(glibc.close_resolver, "__res_nclose");
   *why = "glibc's thread control block is not laid out as expected";
-  return glibc.tcb_size <= kMaxTcb && glibc.tid + 4 <= glibc.tcb_size &&
-         glibc.list + sizeof(ThreadLinks) <= glibc.tcb_size && glibc.cancelhandling + 4 <= glibc.tcb_size &&
-         glibc.specific_count > 0 && glibc.specific + glibc.specific_count * 8 <= glibc.tcb_size &&
-         glibc.tls_size < (1 << 20) && has_own_tid(self);
+  return mould_size() <= kMaxTcb && glibc.tid + 4 <= tcb_size && glibc.list + sizeof(ThreadLinks) <= tcb_size &&
+         glibc.cancelhandling + 4 <= tcb_size && glibc.specific_count > 0 &&
+         glibc.specific + glibc.specific_count * 8 <= tcb_size && glibc.tls_size < (1 << 20) &&
+         has_own_tid(tcb_of(self));
 }
 
 struct Harvest {
   Context context;
   int published;
   void* robust_head;
+  bool has_robust_list;
   char* tcb;
   void* (*go_on)(void*);
 };
@@ -182,12 +190,13 @@ void* harvest_start(void* argument) {
   for (unsigned key = 0; key < PTHREAD_KEYS_MAX; key++)
     if (pthread_getspecific(key)) pthread_setspecific(key, nullptr);
   size_t length;
-  sys::call(SYS_get_robust_list, 0, sys::word(&harvest->robust_head), sys::word(&length));
+  long error = sys::call(SYS_get_robust_list, 0, sys::word(&harvest->robust_head), sys::word(&length));
+  harvest->has_robust_list = error != -ENOSYS;
   sys::call(SYS_set_tid_address, 0);
   sys::call(SYS_set_robust_list, 0, 24);
   char* self = (char*)__builtin_thread_pointer();
   if (glibc.rseq) sys::call(SYS_rseq, sys::word(self + glibc.rseq), 32, 1 /* unregister */, 0x53053053);
-  harvest->tcb = self;
+  harvest->tcb = tcb_of(self);
   harvest->context.fs = self;
   announce_publication(harvest);
   weft_park_and_leave(&harvest->context, &harvest->published);
@@ -196,7 +205,8 @@ void* harvest_start(void* argument) {
 
 // A thread of glibc's making on `stack` that has everything but a kernel thread.
 bool harvest_block(StackMemory* stack, Harvest* harvest) {
-  uint64_t size = (64 << 10) + ((glibc.tls_size + 4095) & ~uint64_t{4095});
+  uint64_t least = std::max<uint64_t>(64 << 10, (uint64_t)sysconf(_SC_THREAD_STACK_MIN));
+  uint64_t size = (least + glibc.tls_size + 4095) & ~uint64_t{4095};
   if (!stack_allocate(size, 4096, stack)) return false;
   *harvest = {};
   pthread_attr_t attributes;
@@ -214,6 +224,19 @@ bool harvest_block(StackMemory* stack, Harvest* harvest) {
   // The number may be another thread's some day, and what glibc sends to this one would reach that.
   *(int*)(harvest->tcb + glibc.tid) = 0;
   return true;
+}
+
+// glibc 2.41 has moved it from the TCB to the static TLS.
+bool rseq_is_in_tcb() {
+  ptrdiff_t place = glibc.rseq + (kVariablesBelow ? 0 : (ptrdiff_t)tcb_size);
+  return place >= 0 && (size_t)place + 8 <= tcb_size;
+}
+
+// As of a thread that the kernel does not tell its CPU.
+void lay_rseq(char* thread_pointer) {
+  if (!glibc.rseq) return;
+  *(uint32_t*)(thread_pointer + glibc.rseq) = 0;                             // cpu_id_start
+  *(int32_t*)(thread_pointer + glibc.rseq + 4) = glibc.rseq_size ? -1 : -2;  // cpu_id: not registered, or never to be
 }
 
 ThreadLinks* links_of(void* tcb) { return (ThreadLinks*)((char*)tcb + glibc.list); }
@@ -242,17 +265,17 @@ bool harvest_mould(const char** why) {
   *why = "glibc's thread control block is not laid out as expected";
   self_pointer_count = 0;
   char* tcb = harvest.tcb;
-  memcpy(mould, tcb, glibc.tcb_size);
+  memcpy(mould, tcb, mould_size());
   auto* words = (uintptr_t*)mould;
   uintptr_t low = (uintptr_t)stack.low, here = (uintptr_t)tcb;
   bool found_stack = false;
-  for (unsigned i = 0; i < glibc.tcb_size / 8; i++) {
+  for (unsigned i = 0; i < tcb_size / 8; i++) {
     uintptr_t word = words[i];
-    if (word - here < glibc.tcb_size) {
+    if (word - here < tcb_size) {
       if (self_pointer_count == kMaxSelfPointers) return false;
       self_pointers[self_pointer_count++] = (uint16_t)(i * 8);
       words[i] = word - here;
-    } else if (word == low && i + 1 < glibc.tcb_size / 8 && words[i + 1] == stack.size) {
+    } else if (word == low && i + 1 < tcb_size / 8 && words[i + 1] == stack.size) {
       glibc.stack_block = i * 8;
       glibc.stack_block_size = i * 8 + 8;
       found_stack = true;
@@ -262,14 +285,15 @@ bool harvest_mould(const char** why) {
   }
   // The first block of key values is in the TCB, the others are memory of that one thread's.
   memset(mould + glibc.specific + 8, 0, (glibc.specific_count - 1) * 8);
-  if (!found_stack || (uintptr_t)harvest.robust_head - here >= glibc.tcb_size) return false;
+  if (!found_stack) return false;
   glibc.robust_head = (unsigned)((uintptr_t)harvest.robust_head - here);
-  mould_resolver = *(uintptr_t*)(tcb + glibc.resolver) - here;
-  if (mould_resolver >= glibc.tcb_size) return false;
-  if (glibc.rseq > 0 && (size_t)glibc.rseq + 8 <= glibc.tcb_size) {
-    *(uint32_t*)(mould + glibc.rseq) = 0;                             // cpu_id_start
-    *(int32_t*)(mould + glibc.rseq + 4) = glibc.rseq_size ? -1 : -2;  // cpu_id: not registered, or never to be
-  }
+  if (!harvest.has_robust_list)
+    glibc.robust_head = 0;
+  else if ((uintptr_t)harvest.robust_head - here >= tcb_size)
+    return false;
+  mould_resolver = *(uintptr_t*)(thread_pointer_of(tcb) + glibc.resolver) - here;
+  if (mould_resolver >= tcb_size) return false;
+  if (rseq_is_in_tcb()) lay_rseq(mould + (thread_pointer_of(tcb) - tcb));
   *(int*)(mould + glibc.cancelhandling) = 0;  // setuid() may have marked it meanwhile
   harvest_fences(links_of(tcb));
   return true;
@@ -278,12 +302,13 @@ bool harvest_mould(const char** why) {
 // The TCB at `tcb` as of a thread that has not begun. DTV and list links are the block's own and stay; glibc may be walking along the
 // links.
 void lay_tcb(char* tcb, bool fresh) {
-  void* dtv = fresh ? nullptr : ((void**)tcb)[1];  // a fresh page that is read first costs two faults
+  auto* own_dtv = (void**)(thread_pointer_of(tcb) + kDtvWord);
+  void* dtv = fresh ? nullptr : *own_dtv;  // a fresh page that is read first costs two faults
   unsigned behind = glibc.list + sizeof(ThreadLinks);
   memcpy(tcb, mould, glibc.list);
-  memcpy(tcb + behind, mould + behind, glibc.tcb_size - behind);
+  memcpy(tcb + behind, mould + behind, mould_size() - behind);
   for (unsigned i = 0; i < self_pointer_count; i++) *(uintptr_t*)(tcb + self_pointers[i]) += (uintptr_t)tcb;
-  if (!fresh) ((void**)tcb)[1] = dtv;
+  if (!fresh) *own_dtv = dtv;
 }
 
 // Before its TLS is laid out: what is loaded from now on lays its own.
@@ -297,7 +322,7 @@ void list_block(Coroutine* coroutine) {
 }
 
 void set_state(Coroutine* coroutine) {
-  auto* state = (ThreadState*)((char*)coroutine->tcb + glibc.state);
+  auto* state = (ThreadState*)(thread_pointer_of(coroutine->tcb) + glibc.state);
   memset((void*)state, 0, sizeof *state);
   state->woven = state->identity = coroutine;
 }
@@ -310,9 +335,13 @@ struct ModuleTls {
   size_t size;
   size_t alignment;
   size_t first_byte;
-  ptrdiff_t offset;  // down from the thread pointer; 0 and -1: not static
+  ptrdiff_t offset;  // from the thread pointer, down in variant II; 0 and -1: not static
   size_t id;
 
+  char* of_caller() const {
+    char* pointer = (char*)__builtin_thread_pointer();
+    return kVariablesBelow ? pointer - offset : pointer + offset;
+  }
   bool is_of(const dl_phdr_info* info, const ElfW(Phdr) * tls) const {
     return image == (const void*)(info->dlpi_addr + tls->p_vaddr) && image_size == tls->p_filesz &&
            size == tls->p_memsz && alignment == tls->p_align && id == info->dlpi_tls_modid;
@@ -339,9 +368,7 @@ int find_module_tls(dl_phdr_info* info, size_t, void*) {
   constexpr unsigned kMostOfLinkMap = 1400;
   for (unsigned at = 0; at + sizeof(ModuleTls) <= kMostOfLinkMap; at += sizeof(void*)) {
     auto* candidate = (const ModuleTls*)(map + at);
-    if (candidate->is_of(info, tls) &&
-        (char*)__builtin_thread_pointer() - candidate->offset == (char*)info->dlpi_tls_data)
-      glibc.module_tls = at;
+    if (candidate->is_of(info, tls) && candidate->of_caller() == (char*)info->dlpi_tls_data) glibc.module_tls = at;
   }
   return 1;
 }
@@ -367,9 +394,9 @@ int module_found(dl_phdr_info* info, size_t, void*) {
   auto* data = (char*)info->dlpi_tls_data;
   const char* map = glibc.module_tls ? link_map_of(base) : nullptr;
   auto* known = map ? (const ModuleTls*)(map + glibc.module_tls) : nullptr;
-  if (known && known->is_of(info, tls) && known->offset > 0) data = tp - known->offset;
+  if (known && known->is_of(info, tls) && known->offset > 0) data = known->of_caller();
   Module module{data - tp, (const void*)(info->dlpi_addr + tls->p_vaddr), tls->p_filesz, tls->p_memsz};
-  if (!data || data > tp || (size_t)(tp - data) > glibc.tls_size) {
+  if (!data || (size_t)(kVariablesBelow ? tp - data : data - tp) > glibc.tls_size) {
     dynamic_modules = true;
     if (data) reset_module(module);
     return 0;
@@ -435,15 +462,20 @@ void self_test(Coroutine* coroutine) {
 }  // namespace
 
 uint64_t tls_static_size() { return glibc.tls_size; }
-uint64_t tls_block_size() { return glibc.tls_size + glibc.tls_align + kRedZone + kColours * kLine; }
+uint64_t tls_block_size() {
+  return glibc.tls_size + (kVariablesBelow ? 0 : tcb_size) + glibc.tls_align + kRedZone + kColours * kLine;
+}
 
 int tls_block_make(Coroutine* coroutine, char* low, uint64_t size) {
-  char* tcb = (char*)(((uintptr_t)(low + size) - colour(coroutine->slot) - glibc.tcb_size) & -glibc.tls_align);
+  size_t upwards = kVariablesBelow ? tcb_size : glibc.tls_size;  // from the thread pointer
+  char* pointer = (char*)(((uintptr_t)(low + size) - colour(coroutine->slot) - upwards) & -glibc.tls_align);
+  char* tcb = tcb_of(pointer);
   coroutine->tcb = tcb;
   lay_tcb(tcb, true);
   list_block(coroutine);
-  if (!glibc.allocate_tls(tcb)) return ENOMEM;
-  *(uintptr_t*)(tcb + glibc.resolver) = (uintptr_t)tcb + mould_resolver;
+  if (!glibc.allocate_tls(pointer)) return ENOMEM;
+  if (!rseq_is_in_tcb()) lay_rseq(pointer);
+  *(uintptr_t*)(pointer + glibc.resolver) = (uintptr_t)tcb + mould_resolver;
   set_state(coroutine);
   count(Metric::blocks_cast);
   return 0;
@@ -461,15 +493,12 @@ void tls_block_prepare_frame(Coroutine* coroutine) {
   *(uint64_t*)(tcb + glibc.stack_block_size) = coroutine->stack_size;
   *(void**)(tcb + glibc.start_routine) = (void*)coroutine->start;
   char* top = coroutine->supplied_stack ? (char*)coroutine->supplied_stack + coroutine->supplied_size
-                                        : tcb - (glibc.tls_size - glibc.tcb_size) - kRedZone;
+                                        : tcb - (kVariablesBelow ? glibc.tls_size - tcb_size : 0) - kRedZone;
   auto* frame = (Frame*)(((uintptr_t)top & ~uintptr_t{63}) - sizeof(Frame));
   // A thread inherits its creator's, as it does its kernel state.
-  unsigned mxcsr;
-  unsigned short x87;
-  asm volatile("stmxcsr %0; fnstcw %1" : "=m"(mxcsr), "=m"(x87));
-  *frame = {.mxcsr = mxcsr, .x87 = x87, .r12 = coroutine, .rip = (void*)weft_context_entry};
+  *frame = first_frame(weft_context_entry, coroutine);
   coroutine->context.sp = frame;
-  coroutine->context.fs = tcb;
+  coroutine->context.fs = thread_pointer_of(tcb);
 }
 
 void tls_block_started(Coroutine* coroutine) {
@@ -493,14 +522,14 @@ namespace {
 
 // What glibc gives back last at a thread's end. Its malloc caches and what its next thread would allocate again stay in the block.
 void free_thread_resources() {
-  char* tcb = (char*)__builtin_thread_pointer();
-  auto* key_blocks = (void**)(tcb + glibc.specific);
+  auto* self = (char*)__builtin_thread_pointer();
+  auto* key_blocks = (void**)(tcb_of(self) + glibc.specific);
   for (unsigned i = 1; i < glibc.specific_count; i++) {
     if (!key_blocks[i]) continue;
     free(key_blocks[i]);
     key_blocks[i] = nullptr;
   }
-  auto* resolver = *(struct __res_state**)(tcb + glibc.resolver);
+  auto* resolver = *(struct __res_state**)(self + glibc.resolver);
   if (resolver->nscount && glibc.close_resolver) {
     glibc.close_resolver(resolver);
     resolver->nscount = 0;
@@ -538,17 +567,17 @@ void tls_block_reset_modules(Coroutine* coroutine) {
 void tls_block_use_kernel_tid(Coroutine* coroutine) {
   char* tcb = (char*)coroutine->tcb;
   *(int32_t*)(tcb + glibc.tid) = (int32_t)sys::gettid();
-  sys::call(SYS_set_robust_list, sys::word(tcb + glibc.robust_head), 24);
+  if (glibc.robust_head) sys::call(SYS_set_robust_list, sys::word(tcb + glibc.robust_head), 24);
 }
 
 void tls_block_setxid_came() {
-  char* tcb;  // by hand, as in internal_signals.cc
-  asm volatile("mov %%fs:0, %0" : "=r"(tcb) : : "memory");
+  char* tcb = tcb_of(cpu::thread_pointer_now());
   if (*(int*)(tcb + glibc.tid) == (int)sys::gettid())
     __atomic_fetch_and((int*)(tcb + glibc.cancelhandling), ~kSetxidMark, __ATOMIC_RELAXED);
 }
 
 void tls_block_release_robust_mutexes(Coroutine* coroutine) {
+  if (!glibc.robust_head) return;
   // The kernel's struct robust_list_head. Bit 0 of a link marks a priority-inheriting mutex, whose waiters the kernel wakes
   // when the kernel thread ends.
   struct RobustList {
@@ -578,7 +607,7 @@ namespace {
 void* bury_start(void* argument) {
   auto* dead = (Coroutine*)argument;
   dead->carrier->loop.fs = __builtin_thread_pointer();
-  weft_load_fs(dead->tcb);
+  weft_load_fs(thread_pointer_of(dead->tcb));
   return nullptr;
 }
 
@@ -597,13 +626,11 @@ bool tls_block_bury(Coroutine* coroutine) {
   }
   coroutine->is_listed = false;
   real_calls.pthread_join(thread, nullptr);
-  glibc.deallocate_tls(coroutine->tcb, false);
+  glibc.deallocate_tls(thread_pointer_of(coroutine->tcb), false);
   return true;
 }
 
-const int* tls_block_tid_of(const void* thread_pointer) {
-  return (const int*)((const char*)thread_pointer + glibc.tid);
-}
+const int* tls_block_tid_of(const void* thread_pointer) { return (const int*)(tcb_of(thread_pointer) + glibc.tid); }
 
 unsigned kernel_thread_count() {
   return glibc.threads ? (unsigned)__atomic_load_n(glibc.threads, __ATOMIC_ACQUIRE) - harvested : 0;
@@ -655,7 +682,7 @@ bool tls_block_init(const char** why) {
   subject.tid = (1 << 23) - 1;
   if (tls_block_make(&subject, stack.low, stack.size)) return false;
   tls_block_prepare_frame(&subject);
-  ((Frame*)subject.context.sp)->r12 = nullptr;  // weft_coroutine_main knows the self-test by it
+  argument_of((Frame*)subject.context.sp) = nullptr;  // weft_coroutine_main knows the self-test by it
   test_coroutine = &subject;
   test_return.fs = __builtin_thread_pointer();
   switch_context(&test_return, &subject.context, 0);

@@ -11,11 +11,19 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "asm/tls_layout.h"
+
 struct dl_phdr_info;
 
 namespace weft {
 
 struct Coroutine;
+
+// glibc's struct pthread, the TCB, whose address is the pthread_t, and the thread pointer of the same thread. From the moment on that the
+// runtime begins.
+extern size_t tcb_size;
+inline char* thread_pointer_of(const void* tcb) { return (char*)tcb + (kVariablesBelow ? 0 : tcb_size); }
+inline char* tcb_of(const void* thread_pointer) { return (char*)thread_pointer - (kVariablesBelow ? 0 : tcb_size); }
 
 // Makes the mould and tests it. False: not to be had here; *why says it.
 bool tls_block_init(const char** why);

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "asm/cpu.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/coroutine.h"
@@ -40,6 +41,7 @@ bool wake(Waiter* waiter, uint64_t ticket, Wake reason) {
 }
 
 bool interrupt(Waiter* waiter) {
+  cpu::fence_after_atomic();  // what it is interrupted for has been stored; pairs with block_coroutine()
   uint64_t word = waiter->word.load(std::memory_order_relaxed);
   do {
     if (!(word & Waiter::kInterruptible) || (word & Waiter::kReasonMask)) return false;

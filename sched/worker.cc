@@ -17,11 +17,13 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "asm/cpu.h"
 #include "sched/carrier.h"
 #include "sched/chaos.h"
 #include "sched/clock.h"
 #include "sched/context_switch.h"
 #include "sched/cpu_time_signals.h"
+#include "sched/groups.h"
 #include "sched/inspected.h"
 #include "sched/large.h"
 #include "sched/log.h"
@@ -78,7 +80,49 @@ const Coroutine* follower_of(const Coroutine* coroutine) {
                                                          (intptr_t)alignof(Coroutine));
 }
 
+constexpr uint32_t kTurnsBeforeLow = 64;     // of others, for each of low priority while there are others
+constexpr uint32_t kTurnsBeforeNormal = 16;  // of high priority, for each other one
+
+void add_prioritized(Worker* worker, uint32_t count) {
+  worker->prioritized.store(worker->prioritized.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+}
+
+[[gnu::noinline]] void push_by_priority(Worker* worker, Coroutine* coroutine, int8_t priority) {
+  ReadyList& list = priority > 0 ? worker->high : worker->low;
+  coroutine->next = nullptr;
+  (list.tail ? list.tail->next : list.head) = coroutine;
+  list.tail = coroutine;
+  add_prioritized(worker, 1);
+}
+
+Coroutine* pop_list(Worker* worker, ReadyList& list) {
+  Coroutine* first = list.head;
+  list.head = first->next;
+  if (!list.head) list.tail = nullptr;
+  add_prioritized(worker, ~0u);
+  return first;
+}
+
+Coroutine* pop_normal(Worker* worker) {
+  Coroutine* first = worker->head;
+  worker->head = first->next;
+  if (!worker->head) worker->tail = nullptr;
+  worker->length.store(worker->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  return first;
+}
+
+// High goes before normal and normal before low, but each gets a share of the turns.
+[[gnu::noinline]] Coroutine* pop_by_priority(Worker* worker) {
+  uint32_t turn = ++worker->turns_by_priority;
+  bool others = worker->head || worker->low.head;
+  if (worker->high.head && (!others || turn % kTurnsBeforeNormal)) return pop_list(worker, worker->high);
+  if (worker->low.head && (!worker->head || turn % kTurnsBeforeLow == 0)) return pop_list(worker, worker->low);
+  return pop_normal(worker);
+}
+
 void push_tail(Worker* worker, Coroutine* coroutine) {
+  if (int8_t priority = coroutine->priority.load(std::memory_order_relaxed); priority && !chaos) [[unlikely]]
+    return push_by_priority(worker, coroutine, priority);
   if (worker->length.load(std::memory_order_relaxed) >= kManyReady) note_follower(worker, coroutine);
   coroutine->next = nullptr;
   if (worker->tail)
@@ -106,13 +150,9 @@ Coroutine* pop(Worker* worker) {
     set_run_next(worker, nullptr);
     return next;
   }
-  Coroutine* first = worker->head;
-  if (first) {
-    worker->head = first->next;
-    if (!worker->head) worker->tail = nullptr;
-    worker->length.store(worker->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  }
-  return first;
+  if (worker->prioritized.load(std::memory_order_relaxed)) [[unlikely]]
+    return pop_by_priority(worker);
+  return worker->head ? pop_normal(worker) : nullptr;
 }
 
 void write_event(const Worker* worker) {
@@ -186,34 +226,31 @@ void drain_returned(Worker* worker) {
 
 // Half of the queue, the older half, goes to another worker.
 void give_half(Worker* from, Worker* to) {
-  uint32_t count_moved = from->length.load(std::memory_order_relaxed) / 2;
-  if (!count_moved) count_moved = from->head ? 1 : 0;
-  count(from->metrics, Metric::steals, count_moved);
-  for (uint32_t i = 0; i < count_moved; i++) {
-    Coroutine* moved = from->head;
-    from->head = moved->next;
-    if (!from->head) from->tail = nullptr;
-    from->length.store(from->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    push_inbox(to, moved);
-  }
+  uint32_t normal = from->length.load(std::memory_order_relaxed) / 2;
+  uint32_t prioritized = from->prioritized.load(std::memory_order_relaxed) / 2;
+  if (!normal && !prioritized) (from->head ? normal : prioritized) = ready_count(from) ? 1 : 0;
+  count(from->metrics, Metric::steals, normal + prioritized);
+  while (normal--) push_inbox(to, pop_normal(from));
+  while (prioritized--) push_inbox(to, pop_list(from, from->high.head ? from->high : from->low));
 }
 
 // One that waits for a carrier may wait long: while the kernel gives no more threads.
 bool has_carrier(const Worker* worker) { return __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED) != nullptr; }
 
-Worker* sleeping_worker() {
+Worker* sleeping_worker(uint8_t group) {
   if (workers_now.idle.load(std::memory_order_relaxed) <= 0) return nullptr;
-  for (unsigned i = 0; i < workers_used; i++)
-    if (workers[i].sleeping.load(std::memory_order_relaxed)) return &workers[i];
+  for (unsigned i = 0; i < worker_count(); i++)
+    if (workers[i].sleeping.load(std::memory_order_relaxed) && workers[i].group == group) return &workers[i];
   return nullptr;
 }
 
 // One that has work at once where another would have to be woken.
-Worker* spinning_worker() {
+Worker* spinning_worker(uint8_t group) {
   if (workers_now.spinning.load(std::memory_order_relaxed) <= 0) return nullptr;
-  for (unsigned i = 0; i < workers_used; i++) {
+  for (unsigned i = 0; i < worker_count(); i++) {
     Worker& worker = workers[i];
-    if (worker.spinning.load(std::memory_order_relaxed) && !worker.inbox.load(std::memory_order_relaxed))
+    if (worker.group == group && worker.spinning.load(std::memory_order_relaxed) &&
+        !worker.inbox.load(std::memory_order_relaxed))
       return &worker;
   }
   return nullptr;
@@ -392,9 +429,9 @@ bool await_worker(Carrier* carrier) {
 
 // Asks busy workers for work before this one sleeps.
 void ask_for_work(Worker* worker) {
-  for (unsigned i = 0; i < workers_used; i++) {
+  for (unsigned i = 0; i < worker_count(); i++) {
     Worker* other = &workers[i];
-    if (other != worker && other->length.load(std::memory_order_relaxed) > 0)
+    if (other != worker && other->group == worker->group && ready_count(other))
       other->thief.store(worker->index + 1, std::memory_order_relaxed);
   }
 }
@@ -407,9 +444,9 @@ bool spin_for_visitors(Worker* worker) {
   if (worker->short_sleeps < kShortSleeps || !may_spin) return false;
   worker->spinning.store(1, std::memory_order_relaxed);
   workers_now.spinning.fetch_add(1, std::memory_order_relaxed);
-  uint64_t begun = __builtin_ia32_rdtsc();
+  uint64_t begun = cpu::time_stamp();
   bool visited = false;
-  while (!(visited = has_visitors(worker)) && __builtin_ia32_rdtsc() - begun < kLongestSpin) __builtin_ia32_pause();
+  while (!(visited = has_visitors(worker)) && cpu::time_stamp() - begun < kLongestSpin) cpu::pause();
   workers_now.spinning.fetch_sub(1, std::memory_order_relaxed);
   worker->spinning.store(0, std::memory_order_relaxed);
   if (!visited) worker->short_sleeps = 0;
@@ -418,7 +455,7 @@ bool spin_for_visitors(Worker* worker) {
 
 void sleep_in_poller(Worker* worker) {
   if (spin_for_visitors(worker)) return;
-  uint64_t begun = __builtin_ia32_rdtsc();
+  uint64_t begun = cpu::time_stamp();
   workers_now.idle.fetch_add(1, std::memory_order_relaxed);
   worker->sleeping.store(1);
   ask_for_work(worker);  // who is asked gives only to a worker that it sees asleep
@@ -498,7 +535,7 @@ Coroutine* find_next(Worker* worker) {
   uint64_t now = 0;
   if (!worker->slice_left || worker->preempt.load(std::memory_order_relaxed)) {
     queue_heir(worker);  // two that make each other ready share one slice
-    now = __builtin_ia32_rdtsc();
+    now = cpu::time_stamp();
     if (!worker->slice_left) fit_slice(worker, now);
     // Others are ready: a look at the poller, but not more often than it can have news.
     if (now - worker->polled_at > kPollEvery) {
@@ -531,14 +568,15 @@ Worker* worker_begin(unsigned index) {
   worker->index = index;
   return worker;
 }
-unsigned worker_count() { return workers_used; }
-void workers_set_count(unsigned count_wanted) { workers_used = count_wanted; }
+unsigned worker_count() { return __atomic_load_n(&workers_used, __ATOMIC_RELAXED); }
+// Release: who sees the number finds the workers.
+void workers_set_count(unsigned count_wanted) { __atomic_store_n(&workers_used, count_wanted, __ATOMIC_RELEASE); }
 
 bool worker_sleeps() { return workers_now.idle.load(std::memory_order_relaxed) > 0; }
 void worker_wake(Worker* worker) { kick(worker); }
 
 void workers_pay_kicks() {
-  for (unsigned i = 0; i < workers_used; i++)
+  for (unsigned i = 0; i < worker_count(); i++)
     if (workers[i].kick_owed.load(std::memory_order_relaxed) && workers[i].kick_owed.exchange(0))
       write_event(&workers[i]);
 }
@@ -550,7 +588,7 @@ void worker_awake(Worker* worker) {
 
 bool donate(Worker* worker) {
   uint32_t thief = worker->thief.exchange(0, std::memory_order_relaxed);
-  if (!thief || !worker->head) return false;
+  if (!thief || !ready_count(worker)) return false;
   Worker* other = &workers[thief - 1];
   if (!other->sleeping.load(std::memory_order_relaxed)) return false;
   give_half(worker, other);
@@ -563,8 +601,8 @@ Worker* worker_for(const Coroutine* coroutine) {
   Worker* target = coroutine->worker;
   if (target && !has_carrier(target)) target = nullptr;
   if (!target || !target->sleeping.load(std::memory_order_relaxed)) {
-    if (Worker* idle = sleeping_worker()) target = idle;
-    if (!target) target = least_loaded_worker();
+    if (Worker* idle = sleeping_worker(coroutine->group)) target = idle;
+    if (!target) target = least_loaded_worker(coroutine->group);
   }
   return target;
 }
@@ -578,17 +616,24 @@ void make_ready(Coroutine* coroutine) {
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
     WEFT_TRACE(worker, ready, coroutine->id, 0, 0);
-    Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker() : nullptr;
+    if (worker->group != coroutine->group) [[unlikely]] {
+      push_inbox(worker_for(coroutine), coroutine);
+      if (entered) leave(thread_state.woven);
+      return;
+    }
+    Worker* sharer = worker->shares.load(std::memory_order_relaxed) ? sleeping_worker(worker->group) : nullptr;
     if (thread_state.carrier) {
       (worker->wakes_first ? push_head : push_tail)(worker, coroutine);
     } else if (sharer) {
       push_inbox(sharer, coroutine);
+    } else if (coroutine->priority.load(std::memory_order_relaxed) < 0) [[unlikely]] {
+      push_tail(worker, coroutine);
     } else {
       if (worker->run_next) push_tail(worker, worker->run_next);
       set_run_next(worker, coroutine);
     }
-    if (worker->length.load(std::memory_order_relaxed) >= 2)
-      if (Worker* idle = sleeping_worker()) give_half(worker, idle);
+    if (ready_count(worker) >= 2)
+      if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
     if (entered) leave(thread_state.woven);
     return;
   }
@@ -615,28 +660,32 @@ void start_coroutine(Coroutine* coroutine) {
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
   bool entered;
   if (Worker* worker = touchable_worker(&entered)) {
-    push_tail(worker, coroutine);
-    if (worker->length.load(std::memory_order_relaxed) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
-      if (Worker* idle = sleeping_worker()) give_half(worker, idle);
+    bool own = worker->group == coroutine->group;
+    if (own) {
+      push_tail(worker, coroutine);
+      if (ready_count(worker) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
+        if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
+    }
     if (entered) leave(thread_state.woven);
-    return;
+    if (own) return;
   }
-  Worker* target = spinning_worker();
-  if (!target) target = sleeping_worker();
-  if (!target) target = least_loaded_worker();
-  target->begun_here.store(__builtin_ia32_rdtsc(), std::memory_order_relaxed);
+  Worker* target = spinning_worker(coroutine->group);
+  if (!target) target = sleeping_worker(coroutine->group);
+  if (!target) target = least_loaded_worker(coroutine->group);
+  target->begun_here.store(cpu::time_stamp(), std::memory_order_relaxed);
   push_inbox(target, coroutine);
 }
 
-Worker* least_loaded_worker() {
+Worker* least_loaded_worker(uint8_t group) {
   static std::atomic<uint32_t> turn{0};
+  const unsigned all = worker_count();
   uint32_t first = turn.fetch_add(1, std::memory_order_relaxed);
   Worker* best = nullptr;
-  for (unsigned i = 0; i < workers_used; i++) {
-    Worker* worker = &workers[(first + i) % workers_used];
+  for (unsigned i = 0; i < all; i++) {
+    Worker* worker = &workers[(first + i) % all];
+    if (worker->group != group) continue;
     if (!best || has_carrier(worker) > has_carrier(best) ||
-        (has_carrier(worker) == has_carrier(best) &&
-         worker->length.load(std::memory_order_relaxed) < best->length.load(std::memory_order_relaxed)))
+        (has_carrier(worker) == has_carrier(best) && ready_count(worker) < ready_count(best)))
       best = worker;
   }
   return best;
@@ -647,7 +696,8 @@ Worker* enter_slow(Coroutine* self) {
     Carrier* carrier = self->carrier;
     carrier->inside.store(0, std::memory_order_release);
     handoff_lock.lock();  // the monitor has decided when we get it
-    if (!carrier->worker && orphan_count) attach_locked(carrier, orphans[--orphan_count]);
+    if (!carrier->worker && orphan_count && orphans[orphan_count - 1]->group == self->group)
+      attach_locked(carrier, orphans[--orphan_count]);
     if (carrier->worker) {
       carrier->inside.store(1, std::memory_order_relaxed);
       self->worker = carrier->worker;
@@ -706,9 +756,9 @@ Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
   count(worker->metrics, Metric::parks);
   self->handlers_ran = 0;
   // Sent since the caller looked: the sender found no wait to end. Both sides do an atomic read-modify-write in between.
+  cpu::fence_after_atomic();
   if (signals_wanted(self) || cancel_ends(self, kind)) interrupt(&self->waiter);
   if (self->waiter.reason() == Wake::waiting) {
-    __atomic_store_n(&self->rescued, false, __ATOMIC_RELAXED);
     self->state.store(State::parked, std::memory_order_relaxed);
     trace_park(worker, self);
     switch_away(self, kPark);
@@ -730,7 +780,7 @@ namespace {
 // Whole slices of nothing but yields: who is waited for so may be a kernel thread, and have none of the CPUs while this goes on.
 bool only_yields(Worker* worker) {
   if (worker->slice_left) return false;
-  uint64_t parks = worker->metrics.value[(unsigned)Metric::parks], now = __builtin_ia32_rdtsc();
+  uint64_t parks = worker->metrics.value[(unsigned)Metric::parks], now = cpu::time_stamp();
   bool parked = parks != worker->parks_seen;
   worker->parks_seen = parks;
   if (parked || now - worker->yielded_at < kYieldToKernelEvery) return false;
@@ -746,7 +796,9 @@ int yield(Coroutine* self) {
   Carrier* carrier = self->carrier;
   Coroutine* next = worker->head;
   if (next && !worker->run_next && worker->slice_left && --worker->slice_left &&
-      !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed))) [[likely]] {
+      !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed) |
+        worker->prioritized.load(std::memory_order_relaxed) | (uint8_t)self->priority.load(std::memory_order_relaxed)))
+      [[likely]] {
     // The head and this one change places. It may be queued before its stack is left: the queue is this carrier's own.
     if (worker->tail == next) {
       worker->head = self;
@@ -764,9 +816,9 @@ int yield(Coroutine* self) {
     prepare_resume(carrier, worker, next);
     uintptr_t message = switch_context(&self->context, &next->context, 0);
     settle(self->carrier, message);
-  } else if (next || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
-             worker->returned.load(std::memory_order_relaxed) || !worker->slice_left ||
-             worker->preempt.load(std::memory_order_relaxed)) {
+  } else if (next || worker->run_next || worker->prioritized.load(std::memory_order_relaxed) ||
+             worker->inbox.load(std::memory_order_relaxed) || worker->returned.load(std::memory_order_relaxed) ||
+             !worker->slice_left || worker->preempt.load(std::memory_order_relaxed)) {
     bool to_kernel = only_yields(worker);
     switch_away(self, kYield);
     if (to_kernel) {
@@ -826,7 +878,7 @@ void give_way(Coroutine* self) {
   const bool waits = self->carrier->taken.load(std::memory_order_relaxed);
   Worker* worker = enter(self);
   // Who has lost the worker has waited for one now, and that was the others' turn.
-  if (!waits && (worker->head || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
+  if (!waits && (ready_count(worker) || worker->run_next || worker->inbox.load(std::memory_order_relaxed) ||
                  worker->returned.load(std::memory_order_relaxed) || !worker->slice_left ||
                  worker->preempt.load(std::memory_order_relaxed))) {
     switch_away(self, kYield);
@@ -902,6 +954,8 @@ void carrier_loop(Carrier* carrier) {
     }
     if (!carrier->worker && !await_worker(carrier)) return;
     Worker* worker = carrier->worker;
+    if (worker->group != carrier->cpus_of) [[unlikely]]
+      use_cpus_of(carrier, worker->group);
     Coroutine* next = find_next(worker);
     cpu_time_signals_settle(carrier, next);
     prepare_resume(carrier, worker, next);
@@ -915,9 +969,11 @@ void workers_reset() {
   spare_count = orphan_count = 0;
   workers_now.idle.store(0);
   workers_now.spinning.store(0);
-  for (unsigned i = 0; i < workers_used; i++) {
+  for (unsigned i = 0; i < worker_count(); i++) {
     Worker& worker = workers[i];
     worker.run_next = worker.head = worker.tail = nullptr;
+    worker.high = worker.low = {};
+    worker.prioritized.store(0);
     worker.slice_left = 0;
     for (Coroutine*& place : worker.pushed) place = nullptr;
     worker.epoll_fd = -1;

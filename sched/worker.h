@@ -45,6 +45,12 @@ constexpr uint64_t kAlternateStack = 32 << 10;
 constexpr uint32_t kBudget = 64;        // woven calls that succeed in a row before others get their turn
 extern constinit uint32_t turn_budget;  // that, or under WEFT_CHAOS 1
 
+// Coroutines that are ready, of a priority that is not the normal one.
+struct ReadyList {
+  Coroutine* head = nullptr;
+  Coroutine* tail = nullptr;
+};
+
 struct alignas(64) Worker {
   // carrier only
   Coroutine* run_next = nullptr;  // made ready by the running one: goes first, inherits its time slice
@@ -53,9 +59,12 @@ struct alignas(64) Worker {
   uint32_t slice_left = 0;  // direct switches until the loop is passed
   uint32_t slice_length = kShortestSlice;
   uint32_t index = 0;
+  uint8_t group = 0;              // whose coroutines it runs; see groups.h
   bool wakes_first = false;       // whom its carrier makes ready goes to the head of the queue
   std::atomic<int> epoll_fd{-1};  // may be moved to another number
   std::atomic<int> event_fd{-1};
+  ReadyList high, low;
+  uint32_t turns_by_priority = 0;     // while there are such
   Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring
   uint32_t pushes = 0;
   uint64_t parks_seen = 0;  // when a coroutine yielded last and the slice was used up, and when that was
@@ -64,7 +73,8 @@ struct alignas(64) Worker {
   uint32_t short_sleeps = 0;  // in a row, each soon ended by one who makes threads
   uint64_t polled_at = 0;     // time stamp of the last look at the poller while others were ready
   // carrier writes, all read
-  std::atomic<uint32_t> length{0};
+  std::atomic<uint32_t> length{0};       // of the queue from `head` on
+  std::atomic<uint32_t> prioritized{0};  // in `high` and `low`
   std::atomic<uint64_t> switches{0};
   std::atomic<uint64_t> went_first{0};   // `switches` when one that had returned went first
   std::atomic<uint32_t> looks_begun{0};  // into its epoll
@@ -108,6 +118,7 @@ struct alignas(64) Carrier {
   bool retired = false;
   uint64_t cpu_time_signals = 0;    // that its kernel thread has open; see cpu_time_signals.h
   std::atomic<uint64_t> struck{0};  // those that came between two coroutines
+  uint8_t cpus_of = 0;              // group whose CPUs its kernel thread may use; own thread only
   bool made_processes = false;      // a coroutine has forked on it; own thread only
   bool hands_over = false;          // WEFT_CHAOS: its worker goes on with another carrier; own thread only
 };
@@ -181,6 +192,11 @@ void resolver_leave();
 
 // The running coroutine keeps its carrier for good and is a kernel thread from here on: woven() is null afterwards.
 void pin_current(PinReason reason);
+
+// Coroutines in its queues.
+inline uint32_t ready_count(const Worker* worker) {
+  return worker->length.load(std::memory_order_relaxed) + worker->prioritized.load(std::memory_order_relaxed);
+}
 
 Worker* worker_at(unsigned index);
 unsigned worker_count();

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "message.h"
+#include "this_cpu.h"
 
 namespace weft {
 namespace {
 
-constexpr uint16_t kMachine = EM_X86_64;    // what asm/ has a switch for
 constexpr size_t kLongestLine = 256;        // the kernel reads no more of a script's first line
 constexpr uint64_t kMostDynamic = 1 << 16;  // entries of a dynamic section that are looked at
 constexpr uint64_t kMostRelocations = 1 << 24;

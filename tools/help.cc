@@ -58,10 +58,9 @@ Examples:
   weft --stack 256K -- ./server -v    a small stack for each thread
   weft run top                        the program top, not the command
   weft check ./server                 can it be woven, and why not
-  LD_PRELOAD=/usr/lib/libweft.so ./server
-                                      without the launcher
+  LD_PRELOAD=libweft.so.0 ./server    without the launcher
 
-See also: man weft, man weft-ps, ...
+See also: man weft, man weft-ps, ..., man 7 weft-limits
 )";
 
 // Prints words, broken at blanks, behind a margin.
@@ -103,7 +102,7 @@ void print_help() {
 }
 
 void print_version() {
-  puts("weft " WEFT_VERSION);
+  puts("weft " WEFT_VERSION_STRING);
   finish(0);
 }
 

@@ -11,18 +11,18 @@
 #include <new>
 
 #include "message.h"
+#include "this_cpu.h"
 
 namespace weft {
 namespace {
 
 constexpr unsigned kMostFiles = 4096;
 constexpr const char* kStandardDirectories[] = {
-    "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib",
+    "/lib/" WEFT_MULTIARCH, "/usr/lib/" WEFT_MULTIARCH, "/lib64", "/usr/lib64", "/lib", "/usr/lib",
 };
 
 // /etc/ld.so.cache as ldconfig of glibc 2.2 and later writes it.
 constexpr std::string_view kCacheMagic = "glibc-ld.so.cache1.1";
-constexpr int32_t kCacheFlags = 0x0303;  // an ELF library for glibc on x86-64
 
 struct CacheHeader {
   char magic[20];

@@ -21,13 +21,13 @@
 #include "commands.h"
 #include "message.h"
 #include "preload.h"
+#include "this_cpu.h"
 
 namespace weft {
 namespace {
 
-constexpr int kGuardInstall = 102;            // MADV_GUARD_INSTALL of Linux 6.13
-constexpr unsigned long kHwcap2FsGsBase = 2;  // AT_HWCAP2 of x86-64
-constexpr int kOldestGlibc = 34;              // of 2.x
+constexpr int kGuardInstall = 102;  // MADV_GUARD_INSTALL of Linux 6.13
+constexpr int kOldestGlibc = 34;    // of 2.x
 constexpr unsigned long kFewDescriptors = 16384;
 constexpr long kUsualMaps = 65530;
 
@@ -106,10 +106,10 @@ bool nowait_works() {
 }
 
 void look_at_kernel() {
-  if ((getauxval(AT_HWCAP2) & kHwcap2FsGsBase) != 0) {
-    good("FSGSBASE", "a switch sets the fs base by one instruction");
+  if (switches_alone()) {
+    good(kSwitchFeature, kSwitchText);
   } else {
-    note("FSGSBASE", "missing: every switch costs a system call. Use Linux 5.9 or later, without nofsgsbase.");
+    note(kSwitchFeature, "missing: every switch costs a system call. Use Linux 5.9 or later, without nofsgsbase.");
   }
 
   const long maps = read_number("/proc/sys/vm/max_map_count");

@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -95,10 +96,18 @@ void check_yesno(const Option& option, const char* value) {
   if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) fail_value(option, value, "is neither 'yes' nor 'no'");
 }
 
-void check_way(const Option& option, const char* value) {
-  for (const char* way : {"uring", "region", "auto"})
-    if (strcmp(value, way) == 0) return;
-  fail_value(option, value, "is none of uring, region and auto");
+// One of the words that stand in `meta` with a bar between them.
+void check_word(const Option& option, const char* value) {
+  Nearest nearest(value);
+  for (const char* at = option.meta; *at != '\0'; at += *at == '|') {
+    const size_t length = strcspn(at, "|");
+    const char* word = text(std::string_view(at, length));
+    if (strcmp(value, word) == 0) return;
+    nearest.consider(word);
+    at += length;
+  }
+  const char* guess = nearest.word() == nullptr ? "" : text("; did you mean '%s'?", nearest.word());
+  fail_value(option, value, text("is none of %s%s", option.meta, guess));
 }
 
 void check_names(const Option& option, const char* value) {
@@ -152,9 +161,56 @@ const char* check_stats(const Option& option, const char* value) {
   return absolute_path(option, value);
 }
 
+// A signal as kill(1) takes it, by its number or its name with or without SIG; and one that the library can have a handler for.
+const char* check_dump_signal(const Option& option, const char* value) {
+  char* end;
+  unsigned long number = 0;
+  if (read_number(value, number, end) && *end == '\0') {
+    if (number == 0 || number >= NSIG) fail_value(option, value, text("is no signal's number: 1 to %d", NSIG - 1));
+  } else {
+    const char* name = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
+    Nearest nearest(name);
+    number = 0;
+    for (int signal = 1; signal < NSIG; signal++) {
+      const char* candidate = sigabbrev_np(signal);
+      if (candidate == nullptr) continue;
+      nearest.consider(candidate);
+      if (strcmp(candidate, name) == 0) number = static_cast<unsigned long>(signal);
+    }
+    if (number == 0) {
+      const char* guess = nearest.word() == nullptr ? "" : text("; did you mean '%s'?", nearest.word());
+      fail_value(option, value, text("is no signal, like USR1%s", guess));
+    }
+  }
+  switch (number) {
+    case SIGKILL:
+    case SIGSTOP:
+      fail_value(option, value, "is a signal that no process can handle. Take USR1 or USR2");
+    case SIGILL:
+    case SIGTRAP:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGSYS:
+      fail_value(option, value,
+                 "is the signal of a fault, which a handler that returns would meet again. Take USR1 or USR2");
+    case SIGSEGV:
+    case SIGTERM:
+    case SIGINT:
+    case SIGHUP:
+      fail_value(option, value,
+                 "is a signal that weft handles for other ends (--stats, full stacks). Take USR1 or USR2");
+    case 32:
+    case 33:
+      fail_value(option, value, "is a signal that the C library keeps for itself. Take USR1 or USR2");
+    default:
+      return value;
+  }
+}
+
 // The options whose value has a form of its own.
 const char* check_text(const Option& option, const char* value) {
   if (strcmp(option.name, "chaos") == 0) return check_chaos(option, value);
+  if (strcmp(option.name, "dump-signal") == 0) return check_dump_signal(option, value);
   if (strcmp(option.name, "log") == 0) return check_log(option, value);
   if (strcmp(option.name, "stats") == 0) return check_stats(option, value);
   return value;
@@ -185,8 +241,9 @@ void set_option(Option& option, const char* value) {
     case OptionKind::flag:
       value = "1";
       break;
-    case OptionKind::way:
-      check_way(option, value);
+    case OptionKind::file_way:
+    case OptionKind::guard_way:
+      check_word(option, value);
       break;
     case OptionKind::text:
       value = check_text(option, value);

@@ -8,13 +8,14 @@
 namespace weft {
 
 enum class OptionKind {
-  count,  // decimal digits
-  bytes,  // decimal digits and perhaps K, M or G
-  yesno,  // "yes" or "no"
-  flag,   // no value on the command line; the variable is "1"
-  text,   // anything that the option's own rule takes
-  way,    // "uring", "region" or "auto"
-  names,  // words separated by commas; given again it adds to them
+  count,      // decimal digits
+  bytes,      // decimal digits and perhaps K, M or G
+  yesno,      // "yes" or "no"
+  flag,       // no value on the command line; the variable is "1"
+  text,       // anything that the option's own rule takes
+  file_way,   // one of the words that `meta` lists
+  guard_way,  // the same
+  names,      // words separated by commas; given again it adds to them
 };
 
 struct Option {

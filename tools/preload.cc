@@ -11,13 +11,14 @@
 
 #include "libraries.h"
 #include "message.h"
+#include "this_cpu.h"
 
 namespace weft {
 namespace {
 
-constexpr char kSeparators[] = " :";  // of LD_PRELOAD; ld.so knows no way to quote them
-constexpr const char* kNames[] = {"libweft.so", "libweft.so.0"};
-constexpr const char* kDirectories[] = {".", WEFT_LIBDIR_FROM_BINDIR, "../lib", "../lib/x86_64-linux-gnu"};
+constexpr char kSeparators[] = " :";                           // of LD_PRELOAD; ld.so knows no way to quote them
+constexpr const char* kNames[] = {WEFT_SONAME, "libweft.so"};  // first the one of this version, wherever both are
+constexpr const char* kDirectories[] = {".", WEFT_LIBDIR_FROM_BINDIR, "../lib", "../lib/" WEFT_MULTIARCH};
 
 bool is_address_sanitizer(const char* name) {
   return strncmp(name, "libasan.so", strlen("libasan.so")) == 0 ||

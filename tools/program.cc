@@ -11,6 +11,7 @@
 
 #include "message.h"
 #include "privilege.h"
+#include "this_cpu.h"
 
 namespace weft {
 namespace {
@@ -19,7 +20,6 @@ constexpr int kMostScripts = 5;       // a script may name a script; the kernel 
 constexpr size_t kLongestLine = 255;  // of a "#!" line, as in the kernel
 constexpr char kBlanks[] = " \t";
 constexpr char kDefaultPath[] = "/bin:/usr/bin";  // of execvp where PATH is not set
-constexpr char kLoader[] = "ld-linux-x86-64.so.2";
 
 // An errno: can this file be executed? Asked with the effective rights, as execve does.
 int executable(const char* path) {
@@ -226,8 +226,8 @@ void judge_program(Program& program) {
       break;
     case FileFormat::other_machine:
       refuse(program, kOwnFailure,
-             text("%s is a program for %s, and weft weaves those for 64-bit x86-64", subject, file.machine()),
-             "Use a 64-bit x86-64 build of it.");
+             text("%s is a program for %s, and weft weaves those for %s", subject, file.machine(), kMachineName),
+             text("Use a %s build of it.", kMachineName));
       break;
     case FileFormat::broken:
       refuse(program, kNotExecutable, text("%s is a damaged ELF file (its headers lead out of the file)", subject),

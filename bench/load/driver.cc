@@ -94,9 +94,19 @@ bool Driver::wait_at_gate() {
   printf("ready conns=%zu\n", open_);
   fflush(stdout);
   while (!gate_spoke_) turn(-1);
-  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);
-  char line[16] = {};
-  return ::read(STDIN_FILENO, line, sizeof line - 1) >= 2 && strncmp(line, "go", 2) == 0;
+  return gate_says("go");
+}
+
+bool Driver::gate_says(const char* word) {
+  gate_spoke_ = false;
+  std::string line;
+  char next;
+  while (::read(STDIN_FILENO, &next, 1) == 1) {
+    if (next == '\n') return line == word;
+    line += next;
+  }
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, STDIN_FILENO, nullptr);  // its end is readable for ever
+  return line == word;
 }
 
 void Driver::start_clock(Clock::time_point now) {
@@ -131,6 +141,7 @@ void Driver::exchange_closed() {
     turn(20);
     steady_clock::time_point now = steady_clock::now();
     if (stage_ == Stage::warming && now >= warm_end) measure(now);
+    if (gate_spoke_ && gate_says("end")) end = now;
     if (stage_ == Stage::measuring && (now >= end || !may_begin())) {
       // After a time the tail is left out; after a number of exchanges the clock goes on to the last answer.
       if (now >= end) stop_clock(now);

@@ -74,6 +74,7 @@ class Driver {
 
   bool open_all();
   bool wait_at_gate();
+  bool gate_says(const char* word);  // the line that is there
   void exchange_closed();
   void exchange_open();
   void start_clock(Clock::time_point now);

@@ -28,7 +28,8 @@ struct Options {
   std::string tunnel;         // HOST:PORT asked for by CONNECT before anything else
   int opening = 32;           // connections in the making at once; servers with a short backlog want few
   double timeout = 20;        // for one exchange, for each opening, and for what is due still when time is up
-  bool gate = false;          // say "ready" when all are open, start at a line "go" on descriptor 0, leave at its end
+  bool gate = false;          // say "ready" when all are open, start at a line "go" on descriptor 0, leave at its end;
+                              // a closed loop ends at a line "end"
   int server_pid = 0;         // its CPU time over the measured part is reported
   bool reset = false;         // end connections by RST: nothing of this run is left in the way of the next
   bool many_sources = false;  // spread over 127.0.0.2 and on: a source address has 28,000 ports

@@ -62,6 +62,14 @@ class Held:
         """Lets the exchanges begin and waits for their end."""
         return self._end('go\n')
 
+    def begin(self):
+        """Lets the exchanges begin, which last until end()."""
+        self.popen.stdin.write('go\n')
+        self.popen.stdin.flush()
+
+    def end(self):
+        return self._end('end\n')
+
     def release(self):
         """Closes them; 'lost' says how many the server had closed."""
         return self._end('')

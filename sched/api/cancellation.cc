@@ -33,6 +33,7 @@ WEFT_API int co_sleep_until(uint64_t time) {
   take_turn();
   char nothing;
   for (;;) {
+    if (now_ns() >= time) return 0;
     if (Coroutine* self = caller())
       if (int error = waits_end_with(self)) return error;
     Parked how = park({.key = park_key(KeyKind::suspend, &nothing),
@@ -54,6 +55,7 @@ WEFT_API int co_deadline_begin(co_deadline_t* state, uint64_t nanoseconds) {
   deadline->outer = self->calls_deadline;
   deadline->own = deadline_in(nanoseconds);
   if (deadline->own < deadline->outer) self->calls_deadline = deadline->own;
+  self->told_by = nullptr;
   return 0;
 }
 
@@ -62,6 +64,7 @@ WEFT_API int co_deadline_end(co_deadline_t* state) {
   if (!self) return EPERM;
   auto* deadline = (Deadline*)state;
   self->calls_deadline = deadline->outer;
+  self->told_by = nullptr;
   return now_ns() >= deadline->own ? ETIMEDOUT : 0;
 }
 
@@ -84,13 +87,6 @@ WEFT_API int co_canceled(void) {
 }
 
 WEFT_API int co_shield(int (*fn)(void*), void* argument) {
-  Coroutine* self = caller();
-  if (!self) return fn(argument);
-  uint64_t outer = self->calls_deadline;
-  self->calls_deadline = kNever;
-  self->shields++;
-  int result = fn(argument);
-  self->shields--;
-  self->calls_deadline = outer;
-  return result;
+  Shield shield;
+  return fn(argument);
 }

@@ -30,8 +30,7 @@ int grow(Held& held, co_chan* chan) {
   held.without([&] { longer = (char*)malloc(bytes ? bytes : 1); });
   if (!longer) return ENOMEM;
   if (chan->room == old_room) {
-    for (size_t i = 0; i < chan->length; i++)
-      memcpy(longer + i * chan->value_size, place(chan, i), chan->value_size);
+    for (size_t i = 0; i < chan->length; i++) memcpy(longer + i * chan->value_size, place(chan, i), chan->value_size);
     unused = chan->values;
     chan->values = longer;
     chan->room = new_room;
@@ -154,6 +153,7 @@ WEFT_API int co_chan_close(co_chan_t* chan) {
 }
 
 WEFT_API size_t co_chan_length(co_chan_t* chan) {
+  if (!chan) return 0;
   Held held(chan->lock);
   return chan->length;
 }

@@ -15,7 +15,8 @@ enum class Outcome : uint8_t { none, done, closed };
 struct HandoffWait {
   WaitNode node;  // first member: a node of these queues is a HandoffWait
   void* value;
-  Outcome outcome = Outcome::none;  // written under the lock; its owner reads it once it has been woken, or under the lock
+  Outcome outcome =
+      Outcome::none;  // written under the lock; its owner reads it once it has been woken, or under the lock
   bool selects = false;
 };
 

@@ -6,6 +6,7 @@
 #include <sched.h>
 
 #include "sched/api/api.h"
+#include "sched/groups.h"
 #include "sched/runtime.h"
 #include "sched/scope.h"
 
@@ -13,9 +14,10 @@ namespace weft {
 
 namespace {
 
-bool wants_resume(void* argument) {
-  return !(uint32_t)((Coroutine*)argument)->permit.load(std::memory_order_acquire);
-}
+// A co_runtime_t is its group's number, above null.
+constexpr int kFirstRuntime = 1;
+
+bool wants_resume(void* argument) { return !(uint32_t)((Coroutine*)argument)->permit.load(std::memory_order_acquire); }
 
 }  // namespace
 
@@ -30,6 +32,7 @@ int api_spawn(co_t* out, void* (*start)(void*), void* argument, const co_attr_t*
     wanted.detached = attributes->detached;
     wanted.name = attributes->name;
     wanted.priority = (int8_t)attributes->priority;
+    if (attributes->runtime) wanted.group = (int)(uintptr_t)attributes->runtime - kFirstRuntime;
   }
   if (!runtime_start()) return ENOSYS;
   uint64_t handle;
@@ -49,6 +52,14 @@ using namespace weft;
 
 WEFT_API int co_spawn(co_t* out, void* (*fn)(void*), void* argument, const co_attr_t* attributes) {
   return api_spawn(out, fn, argument, attributes, __builtin_return_address(0), nullptr);
+}
+
+WEFT_API int co_runtime_create(co_runtime_t** out, const unsigned* cpus, size_t count, unsigned workers) {
+  if (!runtime_start()) return ENOSYS;
+  int group = group_make(cpus, count, workers);
+  if (group < 0) return -group;
+  *out = (co_runtime_t*)(uintptr_t)(group + kFirstRuntime);
+  return 0;
 }
 
 WEFT_API int co_join(co_t co, void** result) {

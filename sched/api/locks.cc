@@ -37,16 +37,17 @@ bool mutex_held(void* mutex) {
   return false;
 }
 
-// `shielded`: no error ends it.
-int lock_mutex(co_mutex_t* mutex, bool shielded) {
-  if (take(mutex, 0)) [[likely]]
-    return 0;
-  take_turn();
-  for (;;) {
-    int error = wait_for(KeyKind::lock, WaitKind::co_lock, mutex, mutex_held, mutex);
-    // Others may wait that the one who woke this has not seen.
-    if (take(mutex, kWaits)) return 0;
-    if (error && !shielded) return error;
+// For one who has to hold it, whatever comes: a pthread_cancel too acts afterwards.
+void lock_again(co_mutex_t* mutex) {
+  Shield shield;
+  bool taken = take(mutex, 0);
+  while (!taken) {
+    park({.key = park_key(KeyKind::lock, mutex),
+          .kind = WaitKind::co_lock,
+          .object = mutex,
+          .validate = mutex_held,
+          .argument = mutex});
+    taken = take(mutex, kWaits);
   }
 }
 
@@ -55,7 +56,17 @@ int lock_mutex(co_mutex_t* mutex, bool shielded) {
 
 using namespace weft;
 
-WEFT_API int co_mutex_lock(co_mutex_t* mutex) { return lock_mutex(mutex, false); }
+WEFT_API int co_mutex_lock(co_mutex_t* mutex) {
+  if (take(mutex, 0)) [[likely]]
+    return 0;
+  take_turn();
+  for (;;) {
+    int error = wait_for(KeyKind::lock, WaitKind::co_lock, mutex, mutex_held, mutex);
+    // Others may wait that the one who woke this has not seen.
+    if (take(mutex, kWaits)) return 0;
+    if (error) return error;
+  }
+}
 
 WEFT_API int co_mutex_trylock(co_mutex_t* mutex) { return take(mutex, 0) ? 0 : EBUSY; }
 
@@ -80,12 +91,8 @@ WEFT_API int co_cond_wait(co_cond_t* cond, co_mutex_t* mutex) {
                      .interruptible = true,
                      .before_sleep = [](void* w) { co_mutex_unlock(((Wait*)w)->mutex); },
                      .argument = &wait});
-  int error = how == Parked::interrupted ? wait_interrupted() : 0;
-  Coroutine* self = caller();
-  if (self) self->shields++;
-  lock_mutex(mutex, true);
-  if (self) self->shields--;
-  return error;
+  lock_again(mutex);
+  return how == Parked::interrupted ? wait_interrupted() : 0;
 }
 
 WEFT_API int co_cond_signal(co_cond_t* cond) {
@@ -114,8 +121,8 @@ WEFT_API int co_sem_wait(co_sem_t* sem) {
   take_turn();
   while (co_sem_trywait(sem)) {
     int error = wait_for(
-        KeyKind::semaphore, WaitKind::semaphore, sem,
-        [](void* s) { return word(((co_sem_t*)s)->opaque).load() == 0; }, sem);
+        KeyKind::semaphore, WaitKind::semaphore, sem, [](void* s) { return word(((co_sem_t*)s)->opaque).load() == 0; },
+        sem);
     if (!error) continue;
     if (!co_sem_trywait(sem)) return 0;
     return error;

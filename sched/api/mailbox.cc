@@ -95,15 +95,18 @@ int try_send(Held& held, co_mailbox* mailbox, const void* bytes) {
 
 int try_receive(Held& held, co_mailbox* mailbox, void* bytes) {
   if (!mailbox->length) return mailbox->closed ? EPIPE : EAGAIN;
+  const uint64_t full_since = mailbox->full_since;
   take_next(mailbox, bytes);
   if (HandoffWait* sender = held.take(mailbox->senders)) {
     append(mailbox, ((SenderWait*)sender)->sender, sender->value);
+    mailbox->full_since = full_since;  // nobody else could have sent meanwhile
     held.finish(sender, Outcome::done);
   }
   return 0;
 }
 
 int send(co_mailbox* mailbox, const void* bytes, bool waits) {
+  if (!mailbox) return EINVAL;
   if (waits) take_turn();
   Held held(mailbox->lock);
   bool counted = false;
@@ -124,6 +127,7 @@ int send(co_mailbox* mailbox, const void* bytes, bool waits) {
 }
 
 int receive(co_mailbox* mailbox, void* bytes, bool waits) {
+  if (!mailbox) return EINVAL;
   if (waits) take_turn();
   Held held(mailbox->lock);
   for (;;) {
@@ -137,6 +141,9 @@ int receive(co_mailbox* mailbox, void* bytes, bool waits) {
 }
 
 }  // namespace
+
+void mailboxes_reset() { list_lock.reset(); }
+
 }  // namespace weft
 
 using namespace weft;
@@ -189,6 +196,7 @@ WEFT_API int co_mailbox_recv(co_mailbox_t* mailbox, void* message) { return rece
 WEFT_API int co_mailbox_tryrecv(co_mailbox_t* mailbox, void* message) { return receive(mailbox, message, false); }
 
 WEFT_API int co_mailbox_close(co_mailbox_t* mailbox) {
+  if (!mailbox) return EINVAL;
   Held held(mailbox->lock);
   if (mailbox->closed) return EPIPE;
   mailbox->closed = true;
@@ -198,6 +206,7 @@ WEFT_API int co_mailbox_close(co_mailbox_t* mailbox) {
 }
 
 WEFT_API int co_mailbox_get_stats(co_mailbox_t* mailbox, co_mailbox_stats_t* stats) {
+  if (!mailbox) return EINVAL;
   Held held(mailbox->lock);
   *stats = {.received = mailbox->received,
             .refused = mailbox->refused,

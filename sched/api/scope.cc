@@ -29,6 +29,10 @@ void cancel_locked(Scope* scope) {
 
 bool has_children(void* scope) { return ((Scope*)scope)->children.load(std::memory_order_acquire) != 0; }
 
+int wait_for_children(Scope* scope) {
+  return wait_for(KeyKind::scope, WaitKind::scope, scope, has_children, scope);
+}
+
 }  // namespace
 
 void scope_leave(Scope* scope, Coroutine* child, int error) {
@@ -73,17 +77,14 @@ WEFT_API int co_scope_cancel(co_scope_t* opaque) {
 
 WEFT_API int co_scope_wait(co_scope_t* opaque) {
   auto* scope = (Scope*)opaque;
-  Coroutine* self = caller();
   int ended = 0;
   take_turn();
-  while (has_children(scope)) {
-    int error = wait_for(KeyKind::scope, WaitKind::scope, scope, has_children, scope);
-    if (!error || ended) continue;
-    ended = error;
+  while (!ended && has_children(scope)) ended = wait_for_children(scope);
+  if (ended) {
     co_scope_cancel(opaque);
-    self->shields++;  // the children end first, whatever comes
+    Shield until_they_have_ended;
+    while (has_children(scope)) wait_for_children(scope);
   }
-  if (ended) self->shields--;
   int failed = scope->error.load(std::memory_order_relaxed);
   *opaque = {};
   return ended ? ended : failed;

@@ -30,14 +30,13 @@ struct Selecting {
   unsigned descriptors;
   uint64_t earliest;  // of the times
   size_t joined;      // channels of the cases before it are waited at
+  PollCall call;
 };
 
 bool is_channel(const co_select_case_t& one) {
   return (one.kind == CO_SELECT_SEND || one.kind == CO_SELECT_RECV) && one.chan;
 }
-bool is_descriptor(const co_select_case_t& one) {
-  return one.kind == CO_SELECT_READ || one.kind == CO_SELECT_WRITE;
-}
+bool is_descriptor(const co_select_case_t& one) { return one.kind == CO_SELECT_READ || one.kind == CO_SELECT_WRITE; }
 
 int try_channel(Held& held, const co_select_case_t& one) {
   return one.kind == CO_SELECT_SEND ? channel_try_send(held, one.chan, one.value)
@@ -90,10 +89,18 @@ bool try_all(Selecting* selecting, size_t* chosen) {
   return false;
 }
 
-bool could_happen(const co_select_case_t& one) {
+// Not the caller itself, who may be waiting on the other side of the same channel.
+bool others_wait(const WaitQueue& queue, const Waiter* caller) {
+  for (const WaitNode* node = queue.head; node; node = node->next)
+    if (node->waiter != caller) return true;
+  return false;
+}
+
+bool could_happen(const co_select_case_t& one, const Waiter* caller) {
   co_chan* chan = one.chan;
-  return chan->closed || (one.kind == CO_SELECT_SEND ? chan->receivers.head || chan->length < chan->room
-                                                     : chan->length || chan->senders.head);
+  return chan->closed || (one.kind == CO_SELECT_SEND
+                              ? chan->length < chan->room || others_wait(chan->receivers, caller)
+                              : chan->length || others_wait(chan->senders, caller));
 }
 
 bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {
@@ -104,7 +111,7 @@ bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {
     HandoffWait& wait = selecting->places[selecting->joined].channel;
     Locked locked(one.chan->lock);
     wait = {.node = {}, .value = one.value, .selects = true};
-    if (could_happen(one)) return false;
+    if (could_happen(one, waiter)) return false;
     wait.node.waiter = waiter;
     wait.node.ticket = ticket;
     (one.kind == CO_SELECT_SEND ? one.chan->senders : one.chan->receivers).push(&wait.node);
@@ -137,12 +144,11 @@ bool handed_over(Selecting* selecting, size_t* chosen) {
 // Parks until somebody has ended the wait. 0; EPERM: a descriptor cannot be polled; or what ends the call, if nothing has happened.
 int wait_once(Selecting* selecting) {
   Coroutine* self = woven();
-  bool interrupted, rescued;
+  bool interrupted;
   selecting->joined = 0;
   if (self) {
     OtherQueues others = {join_channels, leave_channels, selecting};
-    FdWake how =
-        wait_any(selecting->waits, selecting->descriptors, selecting->earliest, false, &rescued, &others);
+    FdWake how = wait_any(selecting->waits, selecting->descriptors, selecting->earliest, &selecting->call, &others);
     for (unsigned i = 0; i < selecting->descriptors; i++) {
       PollWait& wait = selecting->waits[i];
       int original = (int)wait.node.number, fd = wait.fd.load(std::memory_order_relaxed);
@@ -212,7 +218,7 @@ int select(const Call& call, bool waits) {
   if (call.count > kOnStack && !(had = malloc(bytes))) return ENOMEM;
   char* memory = had ? (char*)had : (char*)alloca(bytes ? bytes : 1);
   Selecting selecting = {
-      call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0, kNever, 0};
+      call.cases, call.count, (Place*)memory, (PollWait*)(memory + call.count * sizeof(Place)), 0, kNever, 0, {}};
   int error = prepare(&selecting);
   if (!error) error = select_in(&selecting, call.chosen, waits);
   free(had);
@@ -238,15 +244,13 @@ WEFT_API int co_select(co_select_case_t* cases, size_t count, size_t* chosen) {
       void* result;
       int error = co_join(helper, &result);
       if (!error) return (int)(intptr_t)result;
-      // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended.
+      // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended, and may have had success.
       co_cancel(helper);
-      return co_shield(
-          [](void* co) {
-            void* late;
-            int failed = co_join(*(co_t*)co, &late);
-            return failed ? failed : (int)(intptr_t)late;
-          },
-          &helper);
+      {
+        Shield shield;
+        co_join(helper, &result);
+      }
+      return (int)(intptr_t)result == ECANCELED ? error : (int)(intptr_t)result;
     }
   return select(call, true);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Work that does not wait, and servers. Offloaded work stays in its coroutine, on the kernel thread it is on: what goes elsewhere is the
 // worker, so there is nothing to copy and no pool to keep.
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,7 +31,10 @@ int take_place() {
 }
 
 void give_place() {
-  offloaded.fetch_sub(1);
+  uint32_t now = offloaded.load();
+  // None is left where it was taken before a fork.
+  while (now && !offloaded.compare_exchange_weak(now, now - 1)) {
+  }
   if (has_waiters(park_key(KeyKind::group, &place))) unpark(park_key(KeyKind::group, &place), 1);
 }
 
@@ -61,15 +65,39 @@ int begin_serving(int fd, void (*handler)(int, void*), void* argument) {
 constexpr uint64_t kPause = 10'000'000;
 
 // Errors of one connection, not of the socket that accepts (accept(2)).
-bool of_connection(int error) {
+bool of_connection(int fd, int error) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  // Of a datagram socket it is the socket's own.
+  if (error == EOPNOTSUPP) return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) && listens;
   return error == ECONNABORTED || error == EINTR || error == EPROTO || error == ENETDOWN || error == ENOPROTOOPT ||
-         error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
+         error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH || error == ENETUNREACH;
 }
-bool of_resources(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == EAGAIN;
+bool of_resources(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
+
+// One more connection is served: 0, or why the socket serves no more.
+int serve_next(int fd, void (*handler)(int, void*), void* argument) {
+  int connection = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
+  int error = connection < 0 ? errno : begin_serving(connection, handler, argument);
+  if (!error) return 0;
+  if (connection >= 0) {
+    // Nobody can serve it: its peer is not kept waiting for what may never be.
+    close(connection);
+    return of_resources(error) || error == EAGAIN ? co_sleep(kPause) : error;
+  }
+  if (of_resources(error)) return co_sleep(kPause);
+  if (error == EAGAIN) {
+    // The program made it non-blocking, or gave it a limit.
+    pollfd look = {fd, POLLIN, 0};
+    return poll(&look, 1, -1) < 0 && errno != EINTR ? errno : 0;
+  }
+  return of_connection(fd, error) ? 0 : error;
 }
 
 }  // namespace
+
+void offload_reset() { offloaded.store(0); }
+
 }  // namespace weft
 
 using namespace weft;
@@ -99,17 +127,9 @@ WEFT_API int co_offload_limit(unsigned count) {
 
 WEFT_API int co_listen_and_serve(int fd, void (*handler)(int fd, void* argument), void* argument) {
   const int before = errno;
-  for (;;) {
-    int connection = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
-    int error = connection < 0 ? errno : begin_serving(connection, handler, argument);
-    if (!error) continue;
-    if (connection >= 0) {
-      // Nobody can serve it: its peer is not kept waiting for what may never be.
-      close(connection);
-      if (!of_resources(error)) return error;
-    }
-    errno = before;
-    if (of_resources(error)) error = co_sleep(kPause);
-    if (error && !of_connection(error)) return error;
+  int error;
+  while (!(error = serve_next(fd, handler, argument))) {
   }
+  errno = before;
+  return error;
 }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // usage: depths NUMBER [undumpable]. So many threads, each named "FLAVOUR DEPTH NUMBER" and waiting at that depth: in a read of a pipe, on a
 // semaphore, a condition variable or a mutex, as NUMBER mod 4 says. Writes "ready" once all have been started, and ends with its stdin.
+// For a line "beat MILLISECONDS" main does nothing for so long but look at the clock: the longest it did not get to that is what it says.
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "descent.h"
@@ -50,6 +53,23 @@ static void* run(void* argument) {
   return nullptr;
 }
 
+static long now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+static void beat(long milliseconds) {
+  long gap = 0, last = now();
+  for (const long end = last + milliseconds * 1'000'000; last < end;) {
+    const long next = now();
+    gap = std::max(gap, next - last);
+    last = next;
+  }
+  printf("gap %ld\n", gap);
+  fflush(stdout);
+}
+
 int main(int count, char** words) {
   const long threads = count > 1 ? atol(words[1]) : 100;
   if (count > 2 && strcmp(words[2], "undumpable") == 0) prctl(PR_SET_DUMPABLE, 0);
@@ -65,8 +85,10 @@ int main(int count, char** words) {
   }
   puts("ready");
   fflush(stdout);
-  char byte;
-  while (read(0, &byte, 1) > 0) {
+  char line[64];
+  while (fgets(line, sizeof line, stdin) != nullptr) {
+    long milliseconds;
+    if (sscanf(line, "beat %ld", &milliseconds) == 1) beat(milliseconds);
   }
   _exit(0);
 }

@@ -65,6 +65,13 @@ TEST(Filter, refuses) {
     EXPECT_EQ(refused(words), kUsage) << words;
   }
   EXPECT_EQ(refused(std::string(100000, '(')), kUsage);
+  // Patterns that take memory or time without end.
+  for (const char* words : {"frame~((a{0,255}){0,255}){0,255}", "frame~(a*)(a*)\\1\\2b"})
+    EXPECT_EQ(refused(words), kUsage) << words;
+  std::string nested = "frame~" + std::string(20, '(') + "a";
+  for (int i = 0; i < 20; i++) nested += "+)";
+  EXPECT_EQ(refused(nested), kUsage);
+  EXPECT_EQ(refused("frame~^(read|write)+_[a-z]{2,30}[(]?$"), 0);
   EXPECT_EQ(refused("state=a"), 0);
 }
 

@@ -24,9 +24,9 @@ class GdbTest(woven.WovenTest):
             command += ["-ex", each]
         return subprocess.run(command, capture_output=True, text=True, timeout=woven.PATIENCE * 2).stdout
 
-    def ready(self, library=woven.LIBRARY):
+    def ready(self, library=woven.LIBRARY, **settings):
         """The process, as gdb's arguments, once all six threads are seen parked; and their numbers by depth."""
-        process = self.start("stacks", library=library)
+        process = self.start("stacks", library=library, **settings)
 
         def parked():
             rows = re.findall(r"^ +(\d+)  parked .* depth-(\d) ", self.gdb(["-p", str(process.pid)], "info coroutines"), re.M)
@@ -37,7 +37,7 @@ class GdbTest(woven.WovenTest):
     def check(self, target, numbers):
         listed = self.gdb(target, "info coroutines")
         self.assertRegex(listed, rf"(?m)^ +{numbers[2]}  parked +read fd \d+ +depth-2 +waits_for_input$")
-        self.assertRegex(listed, rf"(?m)^ +{numbers[3]}  parked +lock 0x[0-9a-f]+ +depth-3 +waits_for_lock$")
+        self.assertRegex(listed, rf"(?m)^ +{numbers[3]}  parked +mutex 0x[0-9a-f]+ +depth-3 +waits_for_lock$")
 
         stack = self.gdb(target, f"coroutine {numbers[2]} bt")
         frames = re.findall(r"(?m)^#\d+ .* in (\w+) \(.*\) at .*stacks\.c:\d+$", stack)
@@ -74,11 +74,8 @@ class GdbTest(woven.WovenTest):
         self.check_selection([core], numbers)
 
     def test_gcore(self):
-        process, numbers = self.ready()
-        core, is_whole = self.gcore_of(process)
-        if not is_whole:
-            self.skipTest("this gcore leaves out stacks that have guards without a mapping of their own")
-        self.check([core], numbers)
+        process, numbers = self.ready(WEFT_GUARDS="mprotect")
+        self.check([self.gcore_of(process)], numbers)
 
     def test_without_symbols(self):
         library = os.path.join(self.work, "libweft.so")

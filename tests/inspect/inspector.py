@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the inspector's tests share: programs under weft that have come to rest, and the inspector's answers about them."""
+"""What tests of stacks share on top of woven.py: programs begun by the launcher, which end with a block, what the launcher's commands
+answer about them, and which frames of descent.h there must be."""
 import json
 import os
 import re
 import subprocess
-import tempfile
-import unittest
 
-BUILD = os.environ["INSPECT_BUILD"]
-PROGRAMS = os.environ["INSPECT_PROGRAMS"]
+import woven
+from woven import INSPECT, LIBRARY, PROGRAMS, SOURCE
+
+BUILD = os.path.dirname(LIBRARY)
 WEFT = os.path.join(BUILD, "weft")
-INSPECT = os.path.join(BUILD, "weft-inspect")
-SCHEMA = os.path.join(os.path.dirname(__file__), "..", "..", "tools", "inspect", "schema.json")
+SCHEMA = os.path.join(SOURCE, "tools", "inspect", "schema.json")
 COUNT = int(os.environ.get("INSPECT_COUNT", "2000"))
 
 # Functions of descent.h; what is between them is libc's.
@@ -108,11 +108,11 @@ def wrong_stacks(bt, name_of=lambda frame: frame["function"]):
     return seen, wrong
 
 
-class Case(unittest.TestCase):
+class Case(woven.WovenTest):
     def setUp(self):
-        self.directory = tempfile.mkdtemp(prefix="weft-inspect-")
-        os.chmod(self.directory, 0o755)
-        self.addCleanup(subprocess.run, ["rm", "-rf", self.directory], check=True)
+        super().setUp()
+        self.directory = self.work
+        os.chmod(self.directory, 0o755)  # of programs of other users too
 
     def path(self, name):
         return os.path.join(self.directory, name)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes this process and its children see a kernel before 6.13, where guards of stacks are mappings of their own: gdb's gcore ends the copy
-of a mapping at the first page that it cannot read, and guards by advice are such pages inside of one."""
+"""Makes this process and its children see a kernel before 6.13, where guards of stacks are mappings of their own without WEFT_GUARDS."""
 import ctypes
 import struct
 

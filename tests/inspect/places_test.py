@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets that cannot be read, are no targets or are in an odd state: the words and the exit status of each."""
+import contextlib
 import json
 import os
 import random
@@ -22,6 +23,11 @@ def as_nobody(words, cwd="/"):
 def state_of(pid):
     with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
         return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
 class Places(Case):
@@ -124,6 +130,33 @@ class Places(Case):
             self.assertFalse(answer("bt", woven.pid)["coherent"])
             self.assertNotIn(state_of(woven.pid), "tT")
 
+    def test_snapshot_of_one_instant(self):
+        with Woven("inspect_churn", 100) as woven:
+            for stop, coherent in (("running", False), ("all", True)):
+                made = answer("snap", woven.pid, f"--stop={stop}", "-o", self.path("snapshot"))
+                self.assertEqual(made["coherent"], coherent)
+                listed, counted = answer("ps", self.path("snapshot")), answer("stat", self.path("snapshot"))
+                self.assertEqual((listed["coherent"], counted["coherent"]), (coherent, coherent))
+                self.assertIn("one instant" if coherent else "each consistent", weft("ps", self.path("snapshot")).stdout.splitlines()[0])
+            self.assertNotIn("not one instant", weft("ps", self.path("snapshot")).stdout)
+            self.assertGreaterEqual(made["stoppedThreads"], 3)
+            # At one instant the switches of all coroutines are those of all workers; one may be under way on each.
+            difference = sum(c["switches"] for c in listed["coroutines"]) - counted["counters"]["switches"]
+            self.assertLessEqual(abs(difference), len(counted["workers"]))
+            self.assertNotIn(state_of(woven.pid), "tT")
+
+    def test_not_one_instant_where_a_thread_cannot_be_stopped(self):
+        strace = shutil.which("strace")
+        if strace is None:
+            self.skipTest("strace is not installed")
+        with Woven("inspect_depths", 20) as woven:
+            settled(woven.pid, 20)
+            with subprocess.Popen([strace, "-f", "-qq", "-e", "trace=none", "-p", str(woven.pid)], stderr=subprocess.DEVNULL) as tracer:
+                while status_of(woven.pid)["TracerPid"] != str(tracer.pid):
+                    self.assertIsNone(tracer.poll())
+                self.assertFalse(answer("ps", woven.pid, "--stop=all")["coherent"])
+                tracer.terminate()
+
     def test_deleted_executable(self):
         for name in ("inspect_depths", "libinspect_deep.so"):
             shutil.copy(os.path.join(PROGRAMS, name), self.path(name))
@@ -198,21 +231,49 @@ class Places(Case):
                 self.assert_all_right(answer("bt", woven.pid), 20)
                 tracer.terminate()
 
+    @contextlib.contextmanager
+    def unshared(self, what, flags, program, *arguments):
+        """The pid of a program under weft in namespaces of its own."""
+        if os.getuid() != 0 or subprocess.run(["unshare", *flags, "-f", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest(f"a {what} namespace cannot be made here")
+        words = ["unshare", *flags, "-f", "--kill-child", f"{BUILD}/weft", "run", "--workers", "2", "--", f"{PROGRAMS}/{program}", *arguments]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as outer:
+            try:
+                self.assertEqual(outer.stdout.readline(), b"ready\n")
+                with open(f"/proc/{outer.pid}/task/{outer.pid}/children", encoding="utf-8") as file:
+                    yield int(file.read().split()[0])
+            finally:
+                outer.kill()
+
     def test_another_pid_namespace(self):
-        if os.getuid() != 0 or subprocess.run(["unshare", "-p", "-f", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
-            self.skipTest("a pid namespace cannot be made here")
-        launcher = self.path("launch")
-        with open(launcher, "w", encoding="utf-8") as file:
-            file.write(f'#!/bin/sh\nexec unshare -p -m -f --kill-child --mount-proc {BUILD}/weft run --workers 2 -- '
-                       f'{PROGRAMS}/inspect_depths "$@"\n')
-        os.chmod(launcher, 0o755)
-        with subprocess.Popen([launcher, "20"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as outer:
-            self.assertEqual(outer.stdout.readline(), b"ready\n")
-            with open(f"/proc/{outer.pid}/task/{outer.pid}/children", encoding="utf-8") as file:
-                inner = int(file.read().split()[0])
+        with self.unshared("pid", ["-p", "-m", "--mount-proc"], "inspect_depths", "20") as inner:
             settled(inner, 20)
             self.assert_all_right(answer("bt", inner, "--threads"), 20)
-            outer.kill()
+
+    def test_another_time_namespace(self):
+        ahead = ["-T", "--monotonic", "10000000"]
+        with self.unshared("time", ahead, "inspect_waits") as inner:
+            snapshot = self.path("snapshot")
+            found = None
+            while not found or found["sleep"]["wait"] is None:
+                found = {c["name"]: c for c in answer("ps", inner)["coroutines"]}
+            self.assertEqual(weft("snap", inner, "-o", snapshot).returncode, 0)
+            for target in (inner, snapshot):
+                listed = answer("ps", target)
+                self.assertGreater(listed["clock"], 10_000_000 * 10**9)
+                for coroutine in listed["coroutines"]:
+                    self.assertTrue(0 <= coroutine["age"] < 1000 * 10**9, coroutine)
+                    if coroutine["wait"] is not None and coroutine["wait"]["since"] is not None:
+                        self.assertTrue(0 <= coroutine["wait"]["since"] < 1000 * 10**9, coroutine)
+                sleeping = next(c for c in listed["coroutines"] if c["name"] == "sleep")
+                self.assertTrue(99_000 * 10**9 < sleeping["wait"]["left"] <= 100_000 * 10**9, sleeping)
+        with self.unshared("time", ahead, "inspect_churn", "20") as inner:
+            timeline = answer("trace", inner, "-o", self.path("timeline"), "-d", "1s")
+            self.assertGreater(timeline["events"], 1000)
+            self.assertGreaterEqual(timeline["nanoseconds"], 10**9)
+            with open(self.path("timeline"), encoding="utf-8") as file:
+                times = [event["ts"] for event in json.load(file)["traceEvents"] if "ts" in event]
+            self.assertTrue(0 <= min(times) <= max(times) <= timeline["nanoseconds"] / 1000)
 
 
 unittest.main()

@@ -71,6 +71,10 @@ class Waits(Case):
                                  ("since>1d", set())):
                 with self.subTest(where=where):
                     self.assertEqual({c["name"] for c in answer("ps", pid, "--where", where)["coroutines"]}, names)
+            # As the help says it: a name's beginning, in any line of the stack, and an order.
+            for where, names in (("frame~^lock_", {"mutex"}), ("frame~^mutex_", set())):
+                words = ("--where", where, "--sort", "-since", "-n", "20")
+                self.assertEqual({c["name"] for c in answer("ps", pid, *words)["coroutines"]}, names, where)
             ordered = [c["id"] for c in answer("ps", pid, "--sort=-id", "-n3")["coroutines"]]
             self.assertEqual(ordered, sorted((c["id"] for c in found.values()), reverse=True)[:3])
             text = weft("ps", pid, "--columns", "id,name,peer,top").stdout.splitlines()

@@ -9,17 +9,20 @@ from launcher import LauncherTest, option_list
 GOLDEN = os.path.join(os.path.dirname(__file__), "help.golden")
 
 # For each kind: a value that is right, and wrong ones with a word of the message each.
-RIGHT = {"count": "3", "bytes": "256K", "yesno": "no", "way": "region", "names": "one,t*o", "chaos": "7", "log": "debug", "stats": "1",
+RIGHT = {"count": "3", "bytes": "256K", "yesno": "no", "file_way": "region", "guard_way": "mprotect", "names": "one,t*o", "chaos": "7", "log": "debug", "stats": "1",
          "dump-signal": "USR1"}
 WRONG = {
     "count": ["", "x", "-1", "+1", " 1", "1 ", "4k", "0x4", "1.5", "99999999999999999999", "1000001"],
     "bytes": ["", "x", "K", "-1K", "1T", "1KB", "1 K", "99999999999999999999", "1025G", "18446744073709551615G"],
     "yesno": ["", "y", "1", "YES", "yes "],
-    "way": ["", "Uring", "yes", "uring,region", "auto "],
+    "file_way": ["", "Uring", "yes", "uring,region", "auto ", "uring|region", "mprotect"],
+    "guard_way": ["", "MPROTECT", "install", "auto|mprotect", "region"],
     "names": ["", ",", "a,", ",a", "a,,b"],
     "chaos": ["", "x", "1x", "4:", ":file", "-1"],
     "log": ["", "loud", "warn:", ":file", "warning", "WARN"],
     "stats": [""],
+    "dump-signal": ["", "USR3", "usr1", "sigusr1", "SIGSIGUSR1", "10x", "0", "65", "-1", "KILL", "SIGSTOP", "9", "SEGV", "TERM", "INT", "1",
+                    "BUS", "8", "32", "33", "RTMIN+1"],
 }
 
 
@@ -140,6 +143,20 @@ class Options(LauncherTest):
 
     def test_wrong_level_names_the_nearest(self):
         self.assert_one_line(self.run_weft("--log=wran:x", self.show), 125, "'wran'", "did you mean 'warn'?")
+
+    def test_wrong_word_of_a_few_names_the_nearest(self):
+        self.assert_one_line(self.run_weft("--guards=mprotct", self.show), 125, "is none of auto|mprotect; did you mean 'mprotect'?")
+        self.assert_one_line(self.run_weft("--files=urign", self.show), 125, "is none of uring|region|auto; did you mean 'uring'?")
+
+    def test_dump_signal(self):
+        for value in ("USR1", "SIGUSR2", "QUIT", "12", "34", "64"):
+            self.assertEqual(self.shown(self.run_weft(f"--dump-signal={value}", self.show))["WEFT_DUMP_SIGNAL"], value)
+        for value, words in (("USR3", "is no signal, like USR1; did you mean 'USR1'?"), ("usr2", "did you mean 'USR2'?"),
+                             ("SIGQIUT", "did you mean 'QUIT'?"), ("frobnicate", "is no signal, like USR1. See"),
+                             ("0", "is no signal's number: 1 to 64"), ("65", "is no signal's number: 1 to 64"),
+                             ("KILL", "no process can handle"), ("SIGTERM", "weft handles for other ends"), ("7", "signal of a fault"),
+                             ("33", "keeps for itself")):
+            self.assert_one_line(self.run_weft(f"--dump-signal={value}", self.show), 125, f"--dump-signal: '{value}' ", words)
 
     def test_unknown_options_name_the_nearest(self):
         for wrong, right in (("wokers", "workers"), ("worker", "workers"), ("Workers", "workers"), ("stak", "stack"),

@@ -197,7 +197,7 @@ def option_list():
 
 def hook_list():
     with open(os.path.join(SOURCE, "hook", "functions.def"), encoding="utf-8") as file:
-        return set(re.findall(r"^WEFT_(?:HOOK|ALIAS)\(\w+, (\w+),", file.read(), re.M))
+        return set(re.findall(r"^WEFT_(?:HOOK|HOOK_X86_64|ALIAS)\(\w+, (\w+),", file.read(), re.M))
 
 
 def main():

@@ -11,7 +11,7 @@ def hooked_names(functions_def):
     """Every name the library has to export: the hooks and their aliases."""
     with open(functions_def, encoding="utf-8") as file:
         text = file.read()
-    hooks = re.findall(r"^WEFT_HOOK\(\w+, (\w+),", text, re.MULTILINE)
+    hooks = re.findall(r"^WEFT_HOOK(?:_X86_64)?\(\w+, (\w+),", text, re.MULTILINE)
     aliases = re.findall(r"^WEFT_ALIAS\(\w+, (\w+), (\w+)\)", text, re.MULTILINE)
     unknown = [name for _, name in aliases if name not in hooks]
     if not hooks or unknown:

@@ -6,6 +6,8 @@
 //                                                     each transaction that the server has acknowledged
 //        mariadb_client attempts FIRST THREADS ROUNDS PORT FILE   against a server some of whose system calls fail: prints how many
 //                                                     answers were right, errors, wrong and late; FILE gets what was acknowledged
+//        mariadb_client steady THREADS PORT           says "ready" when all are connected and answered; from a line of input on a query
+//                                                     after the other, checked, until the input's end
 //        mariadb_client kept PORT FILE                is all of that in the tables?
 // The database "crowd" and the user "crowd" exist, the user without password.
 #include <mariadb/errmsg.h>
@@ -263,6 +265,39 @@ int attempts(int first, int threads, int rounds, int port, const char* path) {
   return 0;
 }
 
+int steady(int threads, int port) {
+  Crowd crowd(threads);
+  std::atomic<bool> over{false};
+  std::atomic<int> connected{0};
+  std::barrier<> begun(threads + 1);
+  std::thread gate([&] {
+    for (int seen; (seen = connected) < threads;) connected.wait(seen);
+    char byte;
+    if (write(1, "ready\n", 6) != 6 || read(0, &byte, 1) != 1) over = true;
+    begun.arrive_and_wait();
+    while (read(0, &byte, 1) == 1) continue;
+    over = true;
+  });
+  int status = crowd.run([&](int number) {
+    mysql_thread_init();
+    MYSQL* connection = connect_to(port);
+    crowd.judge(connection != nullptr && ask(connection, "SELECT 1") == "1", "connecting");
+    ++connected;
+    connected.notify_all();
+    begun.arrive_and_wait();
+    for (int round = 0; connection != nullptr && !over; ++round) {
+      std::string wanted = std::to_string(number) + "/" + std::to_string(round);
+      std::string got =
+          ask(connection, "SELECT CONCAT(" + std::to_string(number) + ", '/', " + std::to_string(round) + ")");
+      crowd.judge(got == wanted, wanted + ": " + got);
+    }
+    mysql_close(connection);
+    mysql_thread_end();
+  });
+  gate.join();
+  return status;
+}
+
 int kept(int port, const char* path) {
   FILE* acknowledged = fopen(path, "r");
   MYSQL* connection = connect_to(port);
@@ -295,10 +330,12 @@ int main(int argc, char** argv) {
   if (argc == 7 && strcmp(argv[1], "attempts") == 0) {
     return attempts(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argv[6]);
   }
+  if (argc == 4 && strcmp(argv[1], "steady") == 0) return steady(atoi(argv[2]), atoi(argv[3]));
   if (argc == 4 && strcmp(argv[1], "kept") == 0) return kept(atoi(argv[2]), argv[3]);
   fputs(
       "usage: mariadb_client crowd THREADS ROUNDS PORT | transfers THREADS PORT FILE\n"
-      "       mariadb_client attempts FIRST THREADS ROUNDS PORT FILE | kept PORT FILE\n",
+      "       mariadb_client attempts FIRST THREADS ROUNDS PORT FILE | kept PORT FILE\n"
+      "       mariadb_client steady THREADS PORT\n",
       stderr);
   return 2;
 }

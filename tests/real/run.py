@@ -12,6 +12,7 @@ from case import CASES, Case  # noqa: E402
 import clients  # noqa: E402,F401
 import commands  # noqa: E402,F401
 import databases  # noqa: E402,F401
+import inspected  # noqa: E402,F401
 import languages  # noqa: E402,F401
 import mariadb  # noqa: E402,F401
 import proxies  # noqa: E402,F401

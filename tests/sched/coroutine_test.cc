@@ -95,17 +95,19 @@ TEST_F(CoroutineTest, HasATidAndAPthreadOfItsOwn) {
 TEST_F(CoroutineTest, ItsControlBlockSaysNothingOfTheMould) {
   static const uint32_t *list, *size;
   static const ptrdiff_t* rseq;
+  static const unsigned* rseq_size;
   list = (const uint32_t*)dlsym(RTLD_DEFAULT, "_thread_db_pthread_list");
   size = (const uint32_t*)dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
   rseq = (const ptrdiff_t*)dlsym(RTLD_DEFAULT, "__rseq_offset");
-  ASSERT_TRUE(list && size && rseq);
+  rseq_size = (const unsigned*)dlsym(RTLD_DEFAULT, "__rseq_size");
+  ASSERT_TRUE(list && size && rseq && rseq_size);
   unsigned long thread = start([](void*) -> void* {
     const Coroutine* self = woven();
     char* tcb = (char*)self->tcb;
     void** links = (void**)(tcb + list[2]);
     EXPECT_NE(links[0], links);  // glibc has it in its list
     EXPECT_TRUE(((void***)links[0])[1] == links && ((void***)links[1])[0] == links);
-    EXPECT_EQ(*(int*)(tcb + *rseq + 4), -1);
+    EXPECT_EQ(*(int*)((char*)__builtin_thread_pointer() + *rseq + 4), *rseq_size ? -1 : -2);
     bool has_bounds = false;
     for (void** word = (void**)tcb; (char*)(word + 2) <= tcb + *size; word++)
       has_bounds = has_bounds || (word[0] == self->stack_low && word[1] == (void*)self->stack_size);

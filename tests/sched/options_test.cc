@@ -68,6 +68,18 @@ TEST(Options, WrongValuesAreSaidAndLeaveTheDefault) {
   }
 }
 
+TEST(Options, OneOfAFewWords) {
+  EXPECT_EQ(read_options({"WEFT_FILES=region", "WEFT_GUARDS=mprotect"}), "");
+  EXPECT_EQ(options.files, FileWay::region);
+  EXPECT_EQ(options.guards, GuardWay::mprotect);
+  EXPECT_EQ(read_options({"WEFT_GUARDS=install"}),
+            "weft: WEFT_GUARDS: 'install' is none of auto|mprotect; it is ignored\n");
+  EXPECT_EQ(options.guards, GuardWay::automatic);
+  EXPECT_EQ(read_options({"WEFT_FILES=disk"}),
+            "weft: WEFT_FILES: 'disk' is none of uring|region|auto; it is ignored\n");
+  EXPECT_EQ(options.files, FileWay::automatic);
+}
+
 TEST(Options, TextsBeyondTheRoomAreRefused) {
   std::string said = read_options({"WEFT_STATS=" + std::string(9000, 'x'), "WEFT_LOG=debug"});
   EXPECT_NE(said.find("WEFT_STATS: 'xxx"), std::string::npos);

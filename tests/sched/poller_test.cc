@@ -342,8 +342,8 @@ struct AnyWait {
       waits[i].direction = Direction::read;
       waits[i].seen = events_seen(descriptor(self->fds[i]), Direction::read);
     }
-    bool rescued;
-    self->how = wait_any(waits, 2, kNever, true, &rescued);
+    PollCall call{.looked_at = true};
+    self->how = wait_any(waits, 2, kNever, &call);
     for (int i : {0, 1}) {
       EXPECT_FALSE(waits[i].node.linked);
       self->woken_by[i] = waits[i].node.key;

@@ -4,9 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <string>
 #include <vector>
+
+#include "sched/options.h"
 
 namespace weft {
 namespace {
@@ -34,6 +39,15 @@ class StackTest : public testing::Test {
     EXPECT_TRUE(stack_allocate(size, guard, &stack));
     return stack;
   }
+  // Is there a mapping from `low` to `high` that nobody may touch?
+  bool is_forbidden_mapping(const char* low, const char* high) {
+    std::ifstream maps("/proc/self/maps");
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "%lx-%lx ---p", (unsigned long)low, (unsigned long)high);
+    for (std::string line; std::getline(maps, line);)
+      if (line.starts_with(wanted)) return true;
+    return false;
+  }
   void expect_guarded(const StackMemory& stack, uint64_t guard) {
     EXPECT_TRUE(readable(stack.low));
     EXPECT_TRUE(readable(stack.low + stack.size - 1));
@@ -44,6 +58,19 @@ class StackTest : public testing::Test {
  private:
   int probe_[2];
 };
+
+// qemu's user emulation (7.2) answers 0 to what it does not know, and does nothing.
+TEST_F(StackTest, BelievesInTheGuardThatHolds) {
+  constexpr int kGuardInstall = 102;
+  char* page = (char*)mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  *page = 1;
+  bool said = madvise(page, kPage, kGuardInstall) == 0;
+  bool holds = said && !readable(page);
+  EXPECT_STREQ(stack_guard_method(), holds ? "MADV_GUARD_INSTALL" : "mprotect");
+  RecordProperty("answered", said ? "0" : "an error");
+  munmap(page, kPage);
+}
 
 TEST_F(StackTest, EveryOneOfManyHasItsGuard) {
   std::vector<StackMemory> stacks;
@@ -63,6 +90,21 @@ TEST_F(StackTest, GuardsGoOnAfterTheRestWasGivenBack) {
     for (int i = 0; i < 40; i++) expect_guarded(make(24 * kPage, kPage), kPage);
     stack_give_back_rest();
   }
+}
+
+// Each guard is a mapping of its own then, which is what gdb's gcore needs.
+TEST_F(StackTest, GuardsByMprotectAreMappings) {
+  options.guards = GuardWay::mprotect;
+  stack_init();
+  EXPECT_STREQ(stack_guard_method(), "mprotect");
+  for (int i = 0; i < 40; i++) {
+    StackMemory stack = make(28 * kPage, 2 * kPage);
+    expect_guarded(stack, 2 * kPage);
+    EXPECT_TRUE(is_forbidden_mapping(stack.low - 2 * kPage, stack.low));
+  }
+  options.guards = GuardWay::automatic;
+  stack_init();
+  expect_guarded(make(28 * kPage, 2 * kPage), 2 * kPage);
 }
 
 }  // namespace

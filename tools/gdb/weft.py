@@ -22,9 +22,9 @@ import gdb.unwinder
 
 MAJOR = 1
 STATES = ("free", "ready", "running", "parked", "blocked", "finished")
-WAITS = ("", "read", "write", "poll", "lock", "condition", "sleep", "join", "futex", "semaphore", "barrier", "once", "region", "signal",
-         "file", "rwlock-read", "rwlock-write", "suspend", "co_mutex", "co_rwlock-read", "co_rwlock-write", "group", "scope", "channel-send",
-         "channel-receive", "select", "mailbox-send", "mailbox-receive")
+WAITS = ("", "read", "write", "poll", "mutex", "condition", "sleep", "join", "futex", "semaphore", "barrier", "once", "region", "signal",
+         "file", "rwlock read", "rwlock write", "suspend", "co_mutex", "co_rwlock read", "co_rwlock write", "group", "scope", "channel send",
+         "channel receive", "select", "mailbox send", "mailbox receive")
 FIELDS = {1: "sequence", 2: "sp", 3: "fs", 4: "id", 6: "state", 7: "wait_kind", 10: "wait_fd", 11: "wait_object", 17: "carrier", 31: "name",
           512: "carrier_tid"}
 DWARF_NAMES = {0: "rax", 1: "rdx", 2: "rcx", 3: "rbx", 4: "rsi", 5: "rdi", 6: "rbp", 7: "rsp", 8: "r8", 9: "r9", 10: "r10", 11: "r11",
@@ -275,7 +275,7 @@ def words_of(one):
     kind = WAITS[one.wait_kind] if one.wait_kind < len(WAITS) else "kind %d" % one.wait_kind
     if kind in ("read", "write", "poll"):
         return "%s fd %d" % (kind, one.wait_fd)
-    if kind in ("lock", "condition", "join", "futex", "semaphore", "barrier", "once", "rwlock-read", "rwlock-write"):
+    if kind in ("mutex", "condition", "join", "futex", "semaphore", "barrier", "once", "rwlock read", "rwlock write"):
         return "%s %#x" % (kind, one.wait_object)
     return kind
 

@@ -2,11 +2,12 @@
 // weft bt: stacks. Those that are alike are printed once, with how many coroutines stand there, which, and for how long.
 #include <algorithm>
 #include <cstdio>
-#include <set>
+#include <map>
 
 #include "command_help.h"
 #include "commands.h"
 #include "failure.h"
+#include "frame_text.h"
 #include "json_output.h"
 #include "look.h"
 #include "number_text.h"
@@ -41,7 +42,7 @@ class Printer {
     std::vector<uint32_t> ids;
     std::vector<int> threads;
     int64_t youngest = INT64_MAX, oldest = -1;
-    std::set<std::string> waits;
+    std::map<std::string, size_t> doing;
     for (uint32_t member : group.members) {
       const StackCopy& copy = look_.stacks().copies[member];
       if (copy.coroutine.id == 0) {
@@ -54,14 +55,15 @@ class Printer {
         youngest = std::min(youngest, (int64_t)*since.number);
         oldest = std::max(oldest, (int64_t)*since.number);
       }
-      waits.insert(rows_.cell(member, "state") +
-                   (rows_.value(member, "wait").text.empty() ? "" : " " + rows_.value(member, "wait").text));
+      const std::string wait = rows_.value(member, "wait").text;
+      doing[rows_.cell(member, "state") + (wait.empty() ? "" : " " + wait)]++;
     }
     std::string head;
     if (!ids.empty())
       head = fmt::format("{} coroutine{} [{}]", with_commas(ids.size()), ids.size() == 1 ? "" : "s", id_list(ids));
     for (int tid : threads) head += fmt::format("{}thread {}", head.empty() ? "" : ", ", tid);
-    for (const std::string& each : waits) head += ", " + each;
+    for (const auto& [what, count] : doing)
+      head += (doing.size() == 1 ? ", " : fmt::format(", {} ", with_commas(count))) + what;
     if (oldest >= 0) {
       head += youngest == oldest ? fmt::format(", for {}", duration_text(oldest))
                                  : fmt::format(", for {} to {}", duration_text(youngest), duration_text(oldest));
@@ -103,13 +105,7 @@ class Printer {
       for (size_t i = 0; i < named.locations.size(); i++) {
         const Location& location = named.locations[i];
         if (location.inlined && !options_.inlined) continue;
-        std::string line = fmt::format("    #{:<3}", number);
-        line += location.function.empty() ? look_.symbols().text(named) : location.function;
-        if (!location.file.empty()) line += fmt::format(" at {}:{}", location.file, location.line);
-        if (location.inlined) line += " [inlined]";
-        if (location.file.empty() && named.module != nullptr && !location.function.empty())
-          line += " in " + named.module->name();
-        puts(line.c_str());
+        puts(fmt::format("    #{:<3}{}", number, location_text(look_.symbols(), named, location)).c_str());
       }
       number++;
     }

@@ -29,12 +29,14 @@ class ByteStore {
   }
 
   char* take(size_t size) {
-    if (size > left_) grow(size);
+    if (size > left_ || chunks_.empty()) grow(size);
     auto& [memory, total] = chunks_.back();
     char* piece = memory + (total - left_);
     left_ -= std::min(left_, (size + 15) & ~size_t{15});
     return piece;
   }
+  // The end of what was taken last.
+  void give_back(size_t size) { left_ += size & ~size_t{15}; }
 
  private:
   void grow(size_t size) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -15,6 +17,22 @@ namespace weft::inspect {
 namespace {
 
 constexpr int kOutside = 0;  // the row of those who are no worker; worker n has n + 1
+
+constexpr std::pair<TraceEvent, const char*> kNames[] = {
+    {TraceEvent::run, "run"},
+    {TraceEvent::park, "park"},
+    {TraceEvent::ready, "ready"},
+    {TraceEvent::region_enter, "region_enter"},
+    {TraceEvent::region_leave, "region_leave"},
+    {TraceEvent::pin, "pin"},
+    {TraceEvent::begin, "begin"},
+    {TraceEvent::finish, "finish"},
+    {TraceEvent::hand_off, "hand_off"},
+    {TraceEvent::sleep, "sleep"},
+    {TraceEvent::wake, "wake"},
+};
+
+std::string row_name(size_t row) { return row == kOutside ? "no worker" : fmt::format("worker {}", row - 1); }
 
 std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -29,8 +47,7 @@ class Writer {
     write_("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n");
     event(fmt::format(R"("ph":"M","name":"process_name","args":{{"name":{}}})", json_text(names_.process)));
     for (size_t i = 0; i < timeline_.ring.size(); i++) {
-      const std::string row = i == kOutside ? "no worker" : fmt::format("worker {}", i - 1);
-      event(fmt::format(R"("ph":"M","name":"thread_name","tid":{},"args":{{"name":{}}})", i, json_text(row)));
+      event(fmt::format(R"("ph":"M","name":"thread_name","tid":{},"args":{{"name":{}}})", i, json_text(row_name(i))));
     }
     rows_.resize(timeline_.ring.size());
     for (const Placed& placed : in_order()) handle(placed.row, *placed.entry);
@@ -39,7 +56,10 @@ class Writer {
       end_sleep(i, timeline_.end);
     }
     close_waits();
-    write_(fmt::format("\n],\"otherData\":{{\"tool\":\"weft trace\",\"lost\":{}}}}}\n", timeline_.lost));
+    nlohmann::json other = {{"tool", "weft trace"}, {"formatVersion", 1}, {"lost", timeline_.lost}};
+    other["seconds"] = (double)(timeline_.end - timeline_.begin) / 1e9;
+    for (const auto& [event, name] : kNames) other["events"][name] = count_of(event);
+    write_("\n],\"otherData\":" + other.dump() + "}\n");
   }
 
  private:
@@ -54,6 +74,13 @@ class Writer {
     size_t row;
     const TraceEntry* entry;
   };
+  uint64_t count_of(TraceEvent event) const {
+    uint64_t count = 0;
+    for (const std::vector<TraceEntry>& ring : timeline_.ring)
+      for (const TraceEntry& entry : ring) count += entry.event == (uint16_t)event;
+    return count;
+  }
+
   // One's wait begins on one row and may end on another's.
   std::vector<Placed> in_order() const {
     std::vector<Placed> all;
@@ -104,15 +131,27 @@ class Writer {
     event(fmt::format(R"("ph":"b","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})", id,
                       json_text(what), microseconds(at), json_text(names_.coroutine(id))));
   }
-  void end_wait(uint32_t id, uint64_t at) {
+  // `woken`: what is said of who has ended it.
+  void end_wait(uint32_t id, uint64_t at, const std::string& woken = "") {
     const auto found = waits_.find(id);
     if (found == waits_.end()) return;
-    event(fmt::format(R"("ph":"e","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f})", id, json_text(found->second),
-                      microseconds(at)));
+    event(fmt::format(R"("ph":"e","cat":"wait","id":{},"name":{},"tid":0,"ts":{:.3f}{})", id, json_text(found->second),
+                      microseconds(at), woken));
     waits_.erase(found);
+  }
+  // By the coroutine that runs on that row, or what else there is.
+  std::string woken_by(size_t row) const {
+    const std::optional<Running>& running = rows_[row].running;
+    return fmt::format(R"(,"args":{{"woken by":{}}})",
+                       json_text(running ? names_.coroutine(running->id) : row_name(row)));
   }
   void close_waits() {
     while (!waits_.empty()) end_wait(waits_.begin()->first, timeline_.end);
+    for (uint32_t id : regions_) end_region(id, timeline_.end);
+  }
+  void end_region(uint32_t id, uint64_t at) {
+    event(fmt::format(R"("ph":"e","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f})", id,
+                      microseconds(at)));
   }
 
   void handle(size_t row, const TraceEntry& entry) {
@@ -126,7 +165,7 @@ class Writer {
         begin_wait(entry.coroutine, entry.time, (WaitKind)entry.detail, entry.object);
         break;
       case TraceEvent::ready:
-        end_wait(entry.coroutine, entry.time);
+        end_wait(entry.coroutine, entry.time, woken_by(row));
         break;
       case TraceEvent::sleep:
         end_run(row, entry.time);
@@ -136,13 +175,13 @@ class Writer {
         end_sleep(row, entry.time);
         break;
       case TraceEvent::region_enter:
+        if (!regions_.insert(entry.coroutine).second) break;
         event(fmt::format(
             R"("ph":"b","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f},"args":{{"coroutine":{}}})",
             entry.coroutine, microseconds(entry.time), json_text(names_.coroutine(entry.coroutine))));
         break;
       case TraceEvent::region_leave:
-        event(fmt::format(R"("ph":"e","cat":"region","id":{},"name":"blocking region","tid":0,"ts":{:.3f})",
-                          entry.coroutine, microseconds(entry.time)));
+        if (regions_.erase(entry.coroutine) != 0) end_region(entry.coroutine, entry.time);
         break;
       case TraceEvent::pin:
         instant(row, fmt::format("pinned: {}", inspect::name_of((PinReason)entry.detail)), entry.time);
@@ -167,6 +206,7 @@ class Writer {
   const TraceNames& names_;
   const std::function<void(const std::string&)>& write_;
   std::unordered_map<uint32_t, std::string> waits_;
+  std::unordered_set<uint32_t> regions_;
   std::vector<Row> rows_;
   bool first_ = true;
 };

@@ -17,9 +17,10 @@ coroutines are read without stopping anything.
   --sort COLUMN       in that order; -COLUMN: descending
   -n NUMBER           at most so many
   --columns LIST      which, with commas between: id state wait waits since
-                      run longest switches stack stack_size name top start fd
-                      peer object owner target left pinned age creator created
-                      tid carrier worker generation slot ending in
+                      run longest switches stack high_water stack_size name
+                      top start fd peer object owner target left pinned age
+                      creator created tid carrier worker generation slot ending
+                      in
                       (frame, for --where: any function of the stack)
   --group BY          how many of each state, wait, top or start
 
@@ -98,6 +99,17 @@ waited for. Each with its rule, its figures, its threshold, and the stacks. A
 live process is looked at twice, a second apart, and not stopped.
 
   --all-frames        weft's own frames too
+  --interval TIME     between the two looks: 1s (the default); never less than
+                      --starvation
+ Thresholds, in brackets their defaults:
+  --starvation TIME   ready without a turn, running without a switch, or a
+                      worker stalled, for so long (900ms)
+  --stack PERCENT     more of a stack in use (80)
+  --unjoined NUMBER   so many of one place have ended and are joined by nobody
+                      (100),
+  --unjoined-age TIME each made so long ago (60s)
+  --piled-up NUMBER   so many of one place wait while more are made (1000),
+  --piled-up-age TIME each for so long (60s)
 
 Exit status 1: something was found.
 )";

@@ -26,6 +26,18 @@ namespace {
 constexpr uint64_t kMaxNotes = 256 << 20;
 constexpr unsigned kMaxSegments = 1 << 20;
 
+// By addresses. Of those that lie over one another, which only damage can bring about, the first one counts.
+template <class Range>
+void sort_apart(std::vector<Range>* ranges) {
+  std::stable_sort(ranges->begin(), ranges->end(), [](const Range& a, const Range& b) { return a.start < b.start; });
+  uint64_t last = 0;
+  std::erase_if(*ranges, [&](const Range& range) {
+    if (range.start < last) return true;
+    last = range.end;
+    return false;
+  });
+}
+
 class Core : public Target {
  public:
   Core(int fd, const std::string& name, const TargetOptions& options);
@@ -40,6 +52,8 @@ class Core : public Target {
   bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
   std::optional<uint64_t> now() override { return std::nullopt; }
   std::optional<Descriptor> descriptor(int fd) override { return std::nullopt; }
+  uint64_t size() const override { return file_.size(); }
+  bool is_one_instant() const override { return true; }
   std::string damage() const override;
 
  private:
@@ -72,8 +86,8 @@ Core::Core(int fd, const std::string& name, const TargetOptions& options) : file
   const size_t slash = name_.rfind('/');
   if (slash != std::string::npos) name_.erase(0, slash + 1);
   read_headers();
-  std::sort(segments_.begin(), segments_.end(), [](const Segment& a, const Segment& b) { return a.start < b.start; });
-  std::sort(mappings_.begin(), mappings_.end(), [](const Mapping& a, const Mapping& b) { return a.start < b.start; });
+  sort_apart(&segments_);
+  sort_apart(&mappings_);
   std::set<const Mapping*> unseen;
   Mapping vdso;
   for (const Mapping& mapping : mappings_) unseen.insert(&mapping);
@@ -123,9 +137,10 @@ void Core::read_headers() {
   }
   if (count > kMaxSegments || elf.e_phentsize != sizeof(Elf64_Phdr))
     throw Failure(kTruncated, "{}: its program headers are damaged.", name_);
-  std::vector<Elf64_Phdr> headers(count);
+  std::vector<Elf64_Phdr> headers;
   const size_t bytes = count * sizeof(Elf64_Phdr);
-  if (file_.read(elf.e_phoff, headers.data(), bytes) != bytes)
+  if (bytes <= file_.size()) headers.resize(count);
+  if (headers.size() != count || file_.read(elf.e_phoff, headers.data(), bytes) != bytes)
     throw Failure(kTruncated, "{}: truncated: its program headers are missing.", name_);
   for (const Elf64_Phdr& header : headers) {
     if (header.p_type == PT_LOAD && header.p_vaddr + header.p_memsz > header.p_vaddr) {
@@ -139,11 +154,12 @@ void Core::read_headers() {
       segments_.push_back(segment);
     }
   }
+  uint64_t left = std::min(kMaxNotes, file_.size());  // of notes: no byte is that of two of them
   for (const Elf64_Phdr& header : headers) {
     if (header.p_type != PT_NOTE) continue;
-    if (header.p_filesz > kMaxNotes || header.p_offset > file_.size() ||
-        file_.size() - header.p_offset < header.p_filesz)
+    if (header.p_filesz > left || header.p_offset > file_.size() || file_.size() - header.p_offset < header.p_filesz)
       throw Failure(kTruncated, "{}: truncated: its notes are missing.", name_);
+    left -= header.p_filesz;
     std::vector<char> notes(header.p_filesz);
     file_.read(header.p_offset, notes.data(), notes.size());
     read_notes(notes);

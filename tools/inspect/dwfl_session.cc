@@ -37,6 +37,8 @@ int DwflSession::find_elf(Dwfl_Module*, void** data, const char* name, Dwarf_Add
   Place* place = (Place*)*data;
   if (place == nullptr) return -1;
   if (place->module->is_vdso()) {
+    constexpr uint64_t kMaxVdso = 1 << 20;
+    if (place->module->end - place->module->start > kMaxVdso) return -1;
     place->image.resize(place->module->end - place->module->start);
     ReadRequest request{place->module->start, place->image.data(), place->image.size()};
     place->target->read(std::span(&request, 1));

@@ -16,6 +16,7 @@ namespace {
 
 constexpr uint64_t kMaxNotes = 64 << 10;
 constexpr unsigned kMaxHeaders = 256;
+constexpr size_t kMaxModules = 16 << 10;
 
 uint64_t align(uint64_t value, uint64_t to) { return (value + to - 1) & ~(to - 1); }
 
@@ -92,6 +93,7 @@ std::vector<Module> find_modules(Target& target) {
   for (const Mapping& mapping : mappings) {
     const bool named = mapping.path.starts_with('/') || mapping.path == "[vdso]";
     if (named && mapping.offset == 0 && executables.count(mapping.path) != 0) candidates.push_back(&mapping);
+    if (candidates.size() == kMaxModules) break;
   }
   std::vector<char> pages(candidates.size() * kPage);
   std::vector<ReadRequest> requests;
@@ -122,9 +124,10 @@ std::vector<Module> find_modules(Target& target) {
       const uint64_t begin = module.bias + header.vaddr, end = align(begin + header.memory_size, kPage);
       if (end > begin) module.end = std::max(module.end, end);
       if ((header.flags & PF_X) == 0) continue;
-      for (const Mapping& other : mappings) {
-        if (begin >= other.start && begin < other.end) in_place |= other.executable && other.path == mapping.path;
-      }
+      const auto other = std::upper_bound(mappings.begin(), mappings.end(), begin,
+                                          [](uint64_t value, const Mapping& each) { return value < each.end; });
+      if (other != mappings.end() && begin >= other->start)
+        in_place |= other->executable && other->path == mapping.path;
     }
     if (!in_place) continue;
     for (const ProgramHeader& header : module.headers) {

@@ -24,7 +24,7 @@ struct Note {
 };
 void for_each_note(std::span<const char> notes, const std::function<void(const Note&)>& visit);
 
-// The modules among the mappings of a target that can already read memory, in the order of addresses.
+// The modules among the mappings of a target that can already read memory; both are in the order of addresses.
 std::vector<Module> find_modules(Target& target);
 
 // The notes of a module, read from the target's memory; `visit` gets the address of the content too.

@@ -7,10 +7,10 @@
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
-#include <regex>
 
 #include "failure.h"
 #include "number_text.h"
+#include "pattern.h"
 
 namespace weft::inspect {
 
@@ -19,7 +19,7 @@ struct Filter::Node {
   std::vector<std::unique_ptr<Node>> parts;
   std::string name, operation, value;
   std::optional<double> number;
-  std::regex pattern;
+  std::unique_ptr<Pattern> pattern;
 };
 
 namespace {
@@ -93,11 +93,9 @@ class Parser {
     node->value = token_;
     node->number = parse_number(token_);
     if (node->operation == "~" || node->operation == "!~") {
-      try {
-        node->pattern = std::regex(node->value, std::regex::extended | std::regex::nosubs);
-      } catch (const std::regex_error& error) {
-        fail(fmt::format("'{}' is no regular expression: {}", node->value, error.what()));
-      }
+      std::string why;
+      node->pattern = Pattern::make(node->value, &why);
+      if (node->pattern == nullptr) fail(fmt::format("'{}' is no regular expression: {}", node->value, why));
     } else if (node->operation[0] == '<' || node->operation[0] == '>') {
       if (!node->number) fail(fmt::format("'{}' is no number, duration or size", node->value));
     }
@@ -158,21 +156,11 @@ class Parser {
   unsigned depth_ = 0;
 };
 
-// Of what has lines, one of them: '^' and '$' are a line's.
-bool found_in(const std::string& text, const std::regex& pattern) {
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    if (std::regex_search(text.begin() + (long)begin, text.begin() + (long)end, pattern)) return true;
-    begin = end + 1;
-  }
-  return false;
-}
-
 bool compare(const Node& node, const Value& value) {
   if (!value.known) return false;
   const std::string& op = node.operation;
-  if (op == "~") return found_in(value.text, node.pattern);
-  if (op == "!~") return !found_in(value.text, node.pattern);
+  if (op == "~") return node.pattern->found_in(value.text);
+  if (op == "!~") return !node.pattern->found_in(value.text);
   const bool numbers = value.number && node.number;
   if (op == "=") return numbers ? *value.number == *node.number : value.text == node.value;
   if (op == "!=") return numbers ? *value.number != *node.number : value.text != node.value;

@@ -59,7 +59,7 @@ Json begin_json(Look& look, const std::string& command) {
   json["clock"] = look.clock();
   json["coherent"] = look.stacks().coherent;
   json["stoppedThreads"] = look.stacks().stopped;
-  json["stoppedNanoseconds"] = look.stacks().stopped_nanoseconds;
+  json["stoppedNanoseconds"] = look.target().stopped_nanoseconds();
   json["states"] = json_summary(look);
   return json;
 }
@@ -109,6 +109,8 @@ Json json_of(Look& look, Rows& rows, uint32_t index) {
   json["switches"] = c.switches();
   const Value used = rows.value(index, "stack");
   json["stackUsed"] = used.known ? Json((uint64_t)*used.number) : Json(nullptr);
+  const Value reached = rows.value(index, "high_water");
+  json["stackHighWater"] = reached.known ? Json((uint64_t)*reached.number) : Json(nullptr);
   json["stackSize"] = c.stack_size;
   json["stackLow"] = address(c.stack_low);
   json["start"] = {{"pc", address(c.start)}, {"function", rows.value(index, "start").text}};
@@ -177,8 +179,8 @@ std::string summary_line(Look& look) {
   words += look.stacks().coherent ? "; one instant" : "; each consistent, not one instant";
   if (look.stacks().stopped != 0) {
     words += fmt::format("; {} kernel thread{} stopped for {:.2f} ms at most", look.stacks().stopped,
-                         look.stacks().stopped == 1 ? "" : "s", (double)look.stacks().stopped_nanoseconds / 1e6);
-  } else if (look.target().kind() == Target::Kind::process && look.stacks().stopped_nanoseconds == 0) {
+                         look.stacks().stopped == 1 ? "" : "s", (double)look.target().stopped_nanoseconds() / 1e6);
+  } else if (look.target().kind() == Target::Kind::process && look.target().stopped_nanoseconds() == 0) {
     words += "; nothing was stopped";
   }
   return words;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `weft lint`: what is wrong, each with its rule, its figures, its threshold, and the stacks of those it is about.
+#include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -21,8 +23,17 @@
 namespace weft::inspect {
 namespace {
 
-constexpr std::chrono::seconds kInterval{1};  // between the looks at a live process
-constexpr size_t kShownMembers = 16;          // of a finding, in text; JSON has all
+constexpr uint64_t kInterval = 1'000'000'000;  // between the looks at a live process
+constexpr uint64_t kDay = 24 * kHour;
+constexpr size_t kShownMembers = 16;  // of a finding, in text; JSON has all
+
+// A threshold: of nothing at all it would be none.
+unsigned parse_amount(const char* flag, const std::string& word, unsigned most) {
+  const long amount = parse_count(flag, word);
+  if (amount == 0 || amount > (long)most)
+    throw Failure(kUsage, "{} takes a number from 1 to {}, not '{}'.", flag, most, word);
+  return (unsigned)amount;
+}
 
 std::string figure_text(const LintFigure& figure) {
   switch (figure.unit) {
@@ -184,7 +195,25 @@ class Report {
 
 int lint(int count, char** words) {
   Options options;
-  const std::vector<Flag> flags = {{"--all-frames", nullptr, [&](const std::string&) { options.all_frames = true; }}};
+  LintThresholds thresholds;
+  uint64_t interval = kInterval;
+  const auto time = [](const char* name, uint64_t* to) {
+    return Flag{name, "TIME", [=](const std::string& word) { *to = parse_time(name, word, kMillisecond, kDay); }};
+  };
+  const auto number = [](const char* name, unsigned* to) {
+    return Flag{name, "NUMBER", [=](const std::string& word) { *to = parse_amount(name, word, UINT_MAX); }};
+  };
+  const std::vector<Flag> flags = {
+      {"--all-frames", nullptr, [&](const std::string&) { options.all_frames = true; }},
+      time("--interval", &interval),
+      time("--starvation", &thresholds.starvation),
+      {"--stack", "PERCENT",
+       [&](const std::string& word) { thresholds.stack_percent = parse_amount("--stack", word, 100); }},
+      number("--unjoined", &thresholds.unjoined),
+      time("--unjoined-age", &thresholds.unjoined_age),
+      number("--piled-up", &thresholds.piled_up),
+      time("--piled-up-age", &thresholds.piled_up_age),
+  };
   if (!parse_options(count, words, kLintHelp, flags, &options)) return kFine;
   if (!options.operands.empty())
     throw Failure(kUsage, "weft lint takes one TARGET; '{}' is too much.", options.operands[0]);
@@ -193,12 +222,13 @@ int lint(int count, char** words) {
   LintLook found = watch.next(options.stop);
   if (look.target().kind() == Target::Kind::process) {
     watch.remember();
-    std::this_thread::sleep_for(kInterval);
+    // Between the looks nothing shorter can be told from what lasts as long as a threshold.
+    std::this_thread::sleep_for(std::chrono::nanoseconds(std::max(interval, thresholds.starvation)));
     found = watch.next(options.stop);
     // What a kernel thread is in cannot be seen without stopping it. Where no coroutine runs it harms nobody.
     if (all_coroutines_wait(found.input) && options.stop == Stop::running) found = watch.next(Stop::all);
   }
-  const LintResult result = apply_rules(found.input, {});
+  const LintResult result = apply_rules(found.input, thresholds);
   Report report(look, found, result, options);
   if (options.json) {
     report.print_json();

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "called_function.h"
+#include "stack_use.h"
 #include "wait_object.h"
 
 namespace weft::inspect {
@@ -125,8 +126,8 @@ void describe_coroutine(Look& look, uint32_t index, LintMember* member) {
   if (c.state == State::parked && c.since && look.clock() > *c.since) member->waited = look.clock() - *c.since;
   if (look.clock() > c.born) member->age = look.clock() - c.born;
   member->stack_size = c.stack_size;
-  const uint64_t sp = c.runs() ? (copy.registers.has(Registers::kSp) ? copy.registers.sp() : 0) : c.sp;
-  if (sp >= c.stack_low && sp < c.stack_high()) member->stack_used = c.stack_high() - sp;
+  member->stack_used = stack_used(copy).value_or(0);
+  member->stack_reached = stack_reached(look, copy).value_or(0);
   member->site = c.creation_pc;
   member->detached = c.detached;
   member->joining = c.state == State::parked && c.wait_kind == WaitKind::join;

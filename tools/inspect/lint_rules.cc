@@ -62,7 +62,7 @@ class Rules {
     if (applied()) never_yielded();
     rule("worker-stalled", "work in its queue all the time, and no switch", stands);
     if (applied()) stalled_workers();
-    rule("stack-nearly-full", "it uses more of its stack than the threshold", "");
+    rule("stack-nearly-full", "more of its stack than the threshold is or was in use", "");
     full_stacks();
     rule("never-joined", "coroutines of one place in the program have ended, and nobody joins any", "");
     never_joined();
@@ -227,10 +227,13 @@ class Rules {
     for (uint32_t i = 0; i < members().size(); i++) {
       const LintMember& member = members()[i];
       if (member.id == 0 || member.stack_size == 0) continue;
-      const double percent = 100.0 * (double)member.stack_used / (double)member.stack_size;
+      const uint64_t most = std::max(member.stack_used, member.stack_reached);
+      const double percent = 100.0 * (double)most / (double)member.stack_size;
       if (percent <= thresholds_.stack_percent) continue;
-      LintFinding& finding = found(fmt::format("coroutine {} uses {:.0f} % of its stack", member.id, percent), {i});
-      finding.figures.push_back({"used", (double)member.stack_used, Unit::bytes});
+      const char* verb = member.stack_used == most ? "uses" : "has used";
+      LintFinding& finding = found(fmt::format("coroutine {} {} {:.0f} % of its stack", member.id, verb, percent), {i});
+      finding.figures.push_back({"used", (double)most, Unit::bytes});
+      finding.figures.push_back({"used-now", (double)member.stack_used, Unit::bytes});
       finding.figures.push_back({"size", (double)member.stack_size, Unit::bytes});
       finding.figures.push_back({"part", percent, Unit::percent});
       finding.thresholds.push_back({"part", (double)thresholds_.stack_percent, Unit::percent});

@@ -43,9 +43,9 @@ struct LintMember {
   std::vector<int> closed_fds;            // of those that it waits for, at both looks
   bool waits_for_thread =
       false;  // of a kernel thread: in a call that only another thread ends; its `wait` is condition or none
-  uint64_t stack_used = 0, stack_size = 0;
-  uint64_t site = 0;  // where it was made
-  uint64_t age = 0;   // nanoseconds
+  uint64_t stack_used = 0, stack_reached = 0, stack_size = 0;  // now; ever, 0: not known
+  uint64_t site = 0;                                           // where it was made
+  uint64_t age = 0;                                            // nanoseconds
   bool detached = false, joining = false;
   int worker = -1;
 };

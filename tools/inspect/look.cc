@@ -3,6 +3,7 @@
 #include "look.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <unordered_map>
 
@@ -22,6 +23,16 @@ bool is_system(const Module& module) {
     if (name.starts_with(prefix)) return true;
   }
   return false;
+}
+
+// Where the loader looks by itself: a distribution's libraries. What a program brings along, plugins too, lies elsewhere.
+bool is_in_library_directory(const std::string& path) {
+  std::string directory = path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+  for (const char* prefix : {"/usr/local", "/usr"}) {
+    if (directory.starts_with(prefix)) directory.erase(0, strlen(prefix));
+  }
+  if (directory == "/lib" || directory == "/lib64") return true;
+  return directory.starts_with("/lib/") && directory.ends_with("-linux-gnu") && directory.rfind('/') == strlen("/lib");
 }
 
 uint64_t hash_of(const Trace& trace) {
@@ -44,7 +55,9 @@ Look::Look(std::unique_ptr<Target> target, const Options& options)
       symbols_(*target_, options.symbols),
       unwinder_(make_unwinder(options.unwinder, runtime_)) {
   for (const Module& module : target_->modules())
-    user_module_.push_back(!is_system(module) && !runtime_.is_own(module.start));
+    origin_.push_back(is_system(module)                      ? Origin::system
+                      : is_in_library_directory(module.path) ? Origin::library
+                                                             : Origin::program);
 }
 
 void Look::take(const CopyOptions& options) {
@@ -113,14 +126,17 @@ std::vector<Frame> Look::shown(const Trace& trace, bool all) const {
 }
 
 const Frame* Look::top(const Trace& trace) const {
-  const Frame* second = nullptr;
+  const Frame* found = nullptr;
+  Origin best = Origin::system;
   for (const Frame& frame : trace.frames) {
     const Module* module = target_->module_at(frame.exact ? frame.pc : frame.pc - 1);
     if (module == nullptr || runtime_.is_own(frame.pc)) continue;
-    if (user_module_[(size_t)(module - target_->modules().data())]) return &frame;
-    if (second == nullptr) second = &frame;
+    const Origin origin = origin_[(size_t)(module - target_->modules().data())];
+    if (found != nullptr && origin <= best) continue;
+    found = &frame;
+    best = origin;
   }
-  return second;
+  return found;
 }
 
 namespace {
@@ -153,8 +169,8 @@ int Look::status(bool strict) const {
   }
   if (target_->kind() == Target::Kind::core && unreadable != 0) {
     warn(fmt::format(
-        "{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page; take the kernel's core "
-        "(ulimit -c), or weft snap.",
+        "{}: {} stacks are not in it. gcore stops copying a mapping at its first guard page: run the program with "
+        "WEFT_GUARDS=mprotect, or take the kernel's core (ulimit -c), or weft snap.",
         target_->name(), unreadable));
     return kTruncated;
   }

@@ -45,7 +45,8 @@ class Look {
 
   // Frames that a user wants to see: without the runtime's unless all are wanted.
   std::vector<Frame> shown(const Trace& trace, bool all) const;
-  // The first frame of the program's own: not weft's, libc's, the loader's or the C++ runtime's; the first of any other where there is none.
+  // The first frame of the program's own: of its file or of what lies outside the distribution's library directories. Where there is
+  // none, of a library that is not libc's, the loader's or a compiler's runtime; else of any but weft.
   const Frame* top(const Trace& trace) const;
 
   const Coroutine* by_address(uint64_t slot) const;
@@ -66,7 +67,8 @@ class Look {
   std::unordered_map<uint64_t, uint32_t> by_address_;
   std::unordered_map<int, uint32_t> by_tid_;
   std::unordered_map<uint32_t, uint32_t> by_id_;
-  std::vector<bool> user_module_;
+  enum class Origin : uint8_t { system, library, program };
+  std::vector<Origin> origin_;  // of each module
 };
 
 }  // namespace weft::inspect

@@ -2,7 +2,9 @@
 // Numbers in words, and back.
 #include "number_text.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -39,7 +41,7 @@ std::optional<double> parse_number(const std::string& word) {
 
 std::string duration_text(int64_t nanoseconds) {
   const double seconds = (double)nanoseconds / 1e9;
-  if (nanoseconds < 0) return "-" + duration_text(-nanoseconds);
+  if (nanoseconds < 0) return "-" + duration_text(-std::max(nanoseconds, -INT64_MAX));
   if (nanoseconds < 1'000) return fmt::format("{}ns", nanoseconds);
   if (nanoseconds < 1'000'000) return fmt::format("{:.0f}us", seconds * 1e6);
   if (seconds < 1) return fmt::format("{:.0f}ms", seconds * 1e3);

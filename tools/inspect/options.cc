@@ -41,6 +41,14 @@ long parse_count(const char* flag, const std::string& word) {
   return count;
 }
 
+uint64_t parse_time(const char* flag, const std::string& word, uint64_t least, uint64_t most) {
+  const std::optional<double> time = parse_number(word);
+  if (!time || !(*time >= (double)least && *time <= (double)most))
+    throw Failure(kUsage, "{} takes a time from {} to {}, like 500ms or 2s, not '{}'.", flag,
+                  duration_text((int64_t)least), duration_text((int64_t)most), word);
+  return (uint64_t)*time;
+}
+
 std::vector<std::string> parse_list(const std::string& words) {
   std::vector<std::string> result;
   size_t begin = 0;
@@ -67,13 +75,6 @@ UnwinderKind parse_unwinder(const std::string& word) {
   throw Failure(kUsage, "--unwinder takes libunwind or libdw, not '{}'.", word);
 }
 
-unsigned parse_timeout(const std::string& word) {
-  const std::optional<double> time = parse_number(word);
-  if (!time || *time <= 0 || *time > 3600e9)
-    throw Failure(kUsage, "--timeout takes a time like 500ms or 10s, not '{}'.", word);
-  return (unsigned)std::max(1., *time / 1e6);
-}
-
 }  // namespace
 
 bool parse_options(int count, char** words, const char* help, const std::vector<Flag>& own, Options* options) {
@@ -91,7 +92,9 @@ bool parse_options(int count, char** words, const char* help, const std::vector<
   add("--sysroot", "DIR", [&](const std::string& word) { o.where.sysroot = word; });
   add("--debug-dir", "DIR", [&](const std::string& word) { o.symbols.debug_dir = word; });
   add("--debuginfod", nullptr, [&](const std::string&) { o.symbols.debuginfod = true; });
-  add("--timeout", "TIME", [&](const std::string& word) { o.where.timeout_ms = parse_timeout(word); });
+  add("--timeout", "TIME", [&](const std::string& word) {
+    o.where.timeout_ms = (unsigned)(parse_time("--timeout", word, kMillisecond, kHour) / kMillisecond);
+  });
   add("--unwinder", "WHICH", [&](const std::string& word) { o.unwinder = parse_unwinder(word); });
   // For the test that shows what the check is for; in no help.
   add("--no-sequence-check", nullptr, [&](const std::string&) { o.check_sequence = false; });

@@ -57,6 +57,9 @@ extern const char kCommonHelp[];
 
 // Values of flags; each throws Failure(kUsage).
 long parse_count(const char* flag, const std::string& word);
+// "500ms", "2s": nanoseconds, within these bounds.
+uint64_t parse_time(const char* flag, const std::string& word, uint64_t least, uint64_t most);
+constexpr uint64_t kMillisecond = 1'000'000, kHour = 3'600'000'000'000;
 std::vector<std::string> parse_list(const std::string& words);
 
 CopyOptions copy_options(const Options& options);

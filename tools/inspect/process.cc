@@ -23,6 +23,7 @@
 #include "elf_image.h"
 #include "failure.h"
 #include "monotonic_clock.h"
+#include "pages_in_use.h"
 #include "process_access.h"
 #include "sockets.h"
 #include "thread_stop.h"
@@ -61,8 +62,10 @@ class Process : public Target {
   bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
   std::optional<uint64_t> now() override { return monotonic_now() + time_offset(); }
   std::optional<Descriptor> descriptor(int fd) override;
-  void stop_all() override;
+  unsigned stop_all() override;
   void resume_all() override;
+  bool is_one_instant() const override { return stopped_whole_; }
+  std::optional<uint64_t> lowest_page(uint64_t low, uint64_t high) override;
 
  private:
   void read_mappings();
@@ -79,6 +82,8 @@ class Process : public Target {
   std::map<int, int> outer_;  // our number of a tid of theirs
   std::vector<std::pair<int, ThreadStop>> all_;
   uint64_t stopped_since_ = 0;
+  bool stopped_whole_ = false;
+  std::optional<PagesInUse> pages_;
 };
 
 void Process::read_mappings() {
@@ -280,8 +285,9 @@ bool Process::look_at(int tid, bool may_stop, const std::function<void(const Reg
   return looked;
 }
 
-void Process::stop_all() {
+unsigned Process::stop_all() {
   stopped_since_ = monotonic_now();
+  stopped_whole_ = true;
   // Threads that are made meanwhile are found by looking again until a look finds none.
   for (bool found = true; found;) {
     found = false;
@@ -290,31 +296,44 @@ void Process::stop_all() {
       if (std::any_of(all_.begin(), all_.end(), [&](auto& held) { return held.first == outer; })) continue;
       ThreadStop stop(outer, options_.timeout_ms);
       found |= stop.holds();
+      // One that ended meanwhile does nothing any more; one that somebody else traces may.
+      stopped_whole_ &= stop.holds() || stop.error() == ESRCH;
       all_.emplace_back(outer, std::move(stop));
     }
   }
+  return (unsigned)std::count_if(all_.begin(), all_.end(), [](const auto& held) { return held.second.holds(); });
 }
 
 void Process::resume_all() {
   if (all_.empty()) return;
   all_.clear();
+  stopped_whole_ = false;
   stopped_ = std::max(stopped_, monotonic_now() - stopped_since_);
 }
 
+std::optional<uint64_t> Process::lowest_page(uint64_t low, uint64_t high) {
+  if (!pages_) pages_.emplace(pid_);
+  return pages_->lowest(low, high);
+}
+
+// Nanoseconds by which CLOCK_MONOTONIC of its time namespace is ahead of the machine's.
+int64_t monotonic_offset(const std::string& process) {
+  std::ifstream file("/proc/" + process + "/timens_offsets");
+  std::string clock;
+  int64_t seconds, nanoseconds;
+  while (file >> clock >> seconds >> nanoseconds) {
+    if (clock == "monotonic" || clock == "1") return seconds * 1'000'000'000 + nanoseconds;
+  }
+  return 0;
+}
+
 uint64_t Process::time_offset() const {
-  // A time namespace's clock differs from ours by what its file says.
   char own[64] = {}, theirs[64] = {};
   if (readlink("/proc/self/ns/time", own, sizeof own - 1) < 0 ||
       readlink(fmt::format("/proc/{}/ns/time", pid_).c_str(), theirs, sizeof theirs - 1) < 0 ||
       strcmp(own, theirs) == 0)
     return 0;
-  std::ifstream file(fmt::format("/proc/{}/timens_offsets", pid_));
-  std::string clock;
-  int64_t seconds, nanoseconds;
-  while (file >> clock >> seconds >> nanoseconds) {
-    if (clock == "monotonic" || clock == "1") return (uint64_t)(seconds * 1'000'000'000 + nanoseconds);
-  }
-  return 0;
+  return (uint64_t)(monotonic_offset(std::to_string(pid_)) - monotonic_offset("self"));
 }
 
 std::optional<Descriptor> Process::descriptor(int fd) {

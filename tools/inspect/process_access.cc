@@ -24,6 +24,16 @@ std::string status_line(int pid, const char* name) {
   return {};
 }
 
+std::string scope_words(const std::string& name) {
+  int scope = 0;
+  std::ifstream file(name);
+  if (!(file >> scope) || scope == 0) return {};
+  const char* who = scope == 1   ? "only a process's ancestors may read it"
+                    : scope == 2 ? "only who has CAP_SYS_PTRACE may read a process"
+                                 : "nobody may read a process until the next boot";
+  return fmt::format(" /proc/sys/kernel/yama/ptrace_scope is {}: {}.", scope, who);
+}
+
 Failure unreadable_process(int pid, int error) {
   if (error == ESRCH || error == ENOENT) return Failure(kNoTarget, "there is no process {}.", pid);
   if (error != EPERM && error != EACCES) return Failure(kNoTarget, "cannot read process {}: {}.", pid, strerror(error));
@@ -45,10 +55,7 @@ Failure unreadable_process(int pid, int error) {
     if ((theirs & ~ours) != 0) why = "It holds capabilities you lack (CAP_SYS_PTRACE).";
   }
   if (why.empty()) why = "CAP_SYS_PTRACE is needed.";
-  int scope = 0;
-  if (std::ifstream file("/proc/sys/kernel/yama/ptrace_scope"); file >> scope && scope != 0) {
-    why += fmt::format(" /proc/sys/kernel/yama/ptrace_scope is {}: only a process's ancestors may read it.", scope);
-  }
+  why += scope_words("/proc/sys/kernel/yama/ptrace_scope");
   return Failure(kPermission, "cannot read process {}: {}. {} Try sudo, or docker run --cap-add=SYS_PTRACE.", pid,
                  strerror(EPERM), why);
 }

@@ -19,7 +19,8 @@ namespace {
 const std::vector<std::string> kColumns = {"id", "state", "waits", "since", "run", "switches", "stack", "name", "top"};
 
 bool is_right_aligned(const std::string& name) {
-  for (const char* each : {"id", "since", "run", "longest", "switches", "stack", "stack_size", "age", "left", "fd"}) {
+  for (const char* each :
+       {"id", "since", "run", "longest", "switches", "stack", "high_water", "stack_size", "age", "left", "fd"}) {
     if (name == each) return true;
   }
   return false;

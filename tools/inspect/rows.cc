@@ -7,6 +7,7 @@
 
 #include "failure.h"
 #include "number_text.h"
+#include "stack_use.h"
 
 namespace weft::inspect {
 
@@ -17,7 +18,7 @@ Value words(std::string text) { return {std::nullopt, std::move(text), true}; }
 Value unknown() { return {std::nullopt, "", false}; }
 
 constexpr const char* kDurations[] = {"since", "run", "longest", "age", "left"};
-constexpr const char* kSizes[] = {"stack", "stack_size"};
+constexpr const char* kSizes[] = {"stack", "high_water", "stack_size"};
 
 template <size_t N>
 bool is_among(const std::string& name, const char* const (&list)[N]) {
@@ -28,10 +29,10 @@ bool is_among(const std::string& name, const char* const (&list)[N]) {
 
 const std::vector<std::string>& Rows::names() {
   static const std::vector<std::string> kNames = {
-      "id",     "state",      "wait",   "waits",      "since",  "run",    "longest", "switches",
-      "stack",  "stack_size", "name",   "top",        "frame",  "start",  "fd",      "peer",
-      "object", "owner",      "target", "left",       "pinned", "age",    "creator", "created",
-      "tid",    "carrier",    "worker", "generation", "slot",   "ending", "in"};
+      "id",      "state",      "wait",       "waits",  "since",      "run",    "longest", "switches",
+      "stack",   "high_water", "stack_size", "name",   "top",        "frame",  "start",   "fd",
+      "peer",    "object",     "owner",      "target", "left",       "pinned", "age",     "creator",
+      "created", "tid",        "carrier",    "worker", "generation", "slot",   "ending",  "in"};
   return kNames;
 }
 
@@ -79,9 +80,10 @@ Value Rows::value(uint32_t index, const std::string& name) {
   if (name == "run") return number((double)c.run_time);
   if (name == "longest") return number((double)c.longest_run);
   if (name == "switches") return number((double)c.switches());
-  if (name == "stack")
-    return c.runs() && copy.size == 0 ? unknown()
-                                      : number((double)(c.stack_high() - std::min(c.stack_high(), copy.low)));
+  if (name == "stack" || name == "high_water") {
+    const std::optional<uint64_t> bytes = name == "stack" ? stack_used(copy) : stack_reached(look_, copy);
+    return bytes ? number((double)*bytes) : unknown();
+  }
   if (name == "stack_size") return number((double)c.stack_size);
   if (name == "name") return words(c.name);
   if (name == "age") return c.born == 0 ? unknown() : elapsed(c.born);
@@ -104,12 +106,17 @@ Value Rows::value(uint32_t index, const std::string& name) {
   } else if (name == "ending" || name == "frame" || name == "top") {
     return unknown();
   }
+  if (name == "wait") return words(kind_of_wait(copy));
   const WaitedFor& w = waited(index);
-  if (name == "wait") return words(w.kind);
   if (name == "waits") return words(text(w));
   if (name == "in") return words(w.function);
   if (name == "fd") return w.fds.empty() ? unknown() : number(w.fds[0]);
-  if (name == "peer") return w.descriptors.empty() ? unknown() : words(w.descriptors[0].peer);
+  if (name == "peer") {
+    std::string peers;
+    for (const Descriptor& descriptor : w.descriptors)
+      if (!descriptor.peer.empty()) peers += (peers.empty() ? "" : ", ") + descriptor.peer;
+    return w.descriptors.empty() ? unknown() : words(peers);
+  }
   if (name == "object")
     return w.object == 0 ? unknown() : Value{(double)w.object, fmt::format("{:#x}", w.object), true};
   if (name == "owner") return w.owner ? number(*w.owner) : w.owner_tid != 0 ? number(w.owner_tid) : unknown();

@@ -16,7 +16,7 @@ namespace weft::inspect {
 namespace {
 
 constexpr uint32_t kMaxSlots = 16 << 20;
-constexpr uint32_t kMaxRecord = 1 << 20;
+constexpr uint32_t kMinSlot = 64, kMaxRecord = 1 << 20;
 constexpr uint32_t kMaxFields = 4096;
 constexpr uint32_t kMaxWorkers = 4096;
 constexpr uint32_t kMaxCounters = 4096;
@@ -24,13 +24,14 @@ constexpr uint64_t kNever = ~uint64_t{0};
 
 uint64_t at(Address address) { return (uint64_t)address; }
 
+// Those that lie inside of a record of so many bytes.
 FieldTable read_fields(Target& target, Address where, uint32_t count, uint32_t record) {
   FieldTable table;
   if (count > kMaxFields) return table;
   std::vector<DescriptorField> fields(count);
   if (!target.read(at(where), fields.data(), count * sizeof(DescriptorField))) return table;
   for (const DescriptorField& field : fields) {
-    if (record == 0 || (field.offset <= record && field.size <= record - field.offset)) table.add(field);
+    if (field.offset <= record && field.size <= record - field.offset) table.add(field);
   }
   return table;
 }
@@ -103,12 +104,12 @@ Runtime Runtime::find(Target& target) {
   if (size < kStart || !target.read(runtime.address_, &runtime.header_, size))
     throw Failure(kTruncated, "{}: the descriptor of {} could not be read.", target.name(), runtime.module_->path);
   const DescriptorHeader& header = runtime.header_;
-  if (header.slot_size == 0 || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
+  if (header.slot_size < kMinSlot || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
       header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters || header.frame_size > kPage)
     throw Failure(kTruncated, "{}: the descriptor of {} is damaged.", target.name(), runtime.module_->path);
   runtime.slot_ = read_fields(target, header.slot_field, header.slot_fields, header.slot_size);
-  runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, 0);
-  runtime.carrier_ = read_fields(target, header.carrier_field, header.carrier_fields, 0);
+  runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, header.worker_size);
+  runtime.carrier_ = read_fields(target, header.carrier_field, header.carrier_fields, kMaxRecord);
   return runtime;
 }
 
@@ -120,7 +121,7 @@ int Runtime::monitor_tid() const { return target_->get<int>(at(header_.monitor_t
 Runtime::Table Runtime::read_slots() const {
   Table table;
   table.slot_size = header_.slot_size;
-  uint32_t count = slots();
+  uint32_t count = (uint32_t)std::min<uint64_t>(slots(), target_->size() / table.slot_size);
   const uint32_t per_chunk = header_.slots_per_chunk;
   const uint32_t chunks =
       (uint32_t)std::min<uint64_t>(((uint64_t)count + per_chunk - 1) / per_chunk, header_.max_chunks);
@@ -181,6 +182,8 @@ Coroutine Runtime::decode(const Table& table, uint32_t slot) const {
   c.name = slot_.text(record, FieldId::name);
   c.detached = (get(FieldId::ending) & 1) != 0;
   c.region_depth = (uint32_t)get(FieldId::region_depth);
+  c.stack_reached = get(FieldId::stack_reached);
+  c.supplied_stack = get(FieldId::supplied_stack) != 0;
   if (c.worker != 0 && header_.worker_size != 0 && c.worker >= at(header_.workers))
     c.worker_index = (int)((c.worker - at(header_.workers)) / header_.worker_size);
   // Of a wait for several, where its list is.
@@ -188,6 +191,20 @@ Coroutine Runtime::decode(const Table& table, uint32_t slot) const {
     c.wait_object = get(FieldId::wait_list);
   }
   return c;
+}
+
+// A pthread_mutex_t of glibc's has its owner's tid at 8, a pthread_rwlock_t its writer's at 24.
+std::optional<uint64_t> Runtime::owner_address(const Coroutine& coroutine) {
+  if (coroutine.state != State::parked) return std::nullopt;
+  switch (coroutine.wait_kind) {
+    case WaitKind::lock:
+      return coroutine.wait_object + 8;
+    case WaitKind::rwlock_read:
+    case WaitKind::rwlock_write:
+      return coroutine.wait_object + 24;
+    default:
+      return std::nullopt;
+  }
 }
 
 void Runtime::complete(std::span<Coroutine> coroutines) const {
@@ -210,6 +227,12 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
     if (requests[next].whole()) tid = tids[next];
     next++;
   }
+  requests.clear();
+  for (Coroutine& c : coroutines) {
+    c.owner_tid = 0;
+    if (const auto owner = owner_address(c)) requests.push_back({*owner, &c.owner_tid, sizeof c.owner_tid});
+  }
+  target_->read(requests);
   for (Coroutine& c : coroutines) {
     if (auto found = tid_of.find(c.carrier); found != tid_of.end()) c.carrier_tid = found->second;
     if (c.wait_kind != WaitKind::poll || c.state != State::parked || c.wait_count == 0 || header_.poll_wait_size < 4)
@@ -223,7 +246,9 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
     }
     target_->read(list);
     for (uint32_t i = 0; i < shown; i++) {
-      if (list[i].whole() && fds[i] >= 0) c.wait_fds.push_back(fds[i]);
+      // One that is read and written has two entries.
+      if (list[i].whole() && fds[i] >= 0 && std::find(c.wait_fds.begin(), c.wait_fds.end(), fds[i]) == c.wait_fds.end())
+        c.wait_fds.push_back(fds[i]);
     }
   }
 }
@@ -231,6 +256,7 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
 std::vector<Worker> Runtime::workers() const {
   std::vector<Worker> result;
   const uint32_t count = std::min(target_->get<uint32_t>(at(header_.worker_count)).value_or(0), kMaxWorkers);
+  if (header_.worker_size == 0) return result;
   std::vector<char> record(header_.worker_size);
   for (uint32_t i = 0; i < count; i++) {
     Worker worker;
@@ -268,10 +294,14 @@ std::vector<Counter> Runtime::counters() const {
       continue;
     for (uint32_t j = 0; j < count; j++) values[j] += own[j];
   }
+  // A switch is counted in a word of its worker's own.
+  uint64_t switches = 0;
+  for (const Worker& worker : this->workers()) switches += worker.switches;
   for (uint32_t i = 0; i < count; i++) {
     result.push_back({{names[i].name, strnlen(names[i].name, sizeof names[i].name)},
                       {names[i].text, strnlen(names[i].text, sizeof names[i].text)},
                       values[i]});
+    if (result.back().name == "switches") result.back().value += switches;
   }
   return result;
 }
@@ -293,12 +323,34 @@ const char* name_of(State state) {
 }
 
 const char* name_of(WaitKind kind) {
-  constexpr const char* kNames[] = {
-      "none",    "read",           "write",           "poll",   "lock",         "condition",      "sleep",
-      "join",    "futex",          "semaphore",       "barrier", "once",        "region",         "signal",
-      "file",    "rwlock_read",    "rwlock_write",    "suspend", "co_mutex",    "co_rwlock_read", "co_rwlock_write",
-      "group",   "scope",          "channel_send",    "channel_receive",        "select",         "mailbox_send",
-      "mailbox_receive"};
+  constexpr const char* kNames[] = {"none",
+                                    "read",
+                                    "write",
+                                    "poll",
+                                    "mutex",
+                                    "condition",
+                                    "sleep",
+                                    "join",
+                                    "futex",
+                                    "semaphore",
+                                    "barrier",
+                                    "once",
+                                    "region",
+                                    "signal",
+                                    "file",
+                                    "rwlock read",
+                                    "rwlock write",
+                                    "suspend",
+                                    "co_mutex",
+                                    "co_rwlock read",
+                                    "co_rwlock write",
+                                    "group",
+                                    "scope",
+                                    "channel send",
+                                    "channel receive",
+                                    "select",
+                                    "mailbox send",
+                                    "mailbox receive"};
   return (size_t)kind < std::size(kNames) ? kNames[(size_t)kind] : "?";
 }
 

@@ -42,6 +42,7 @@ struct Coroutine {
   uint64_t wait_object = 0;
   std::vector<int> wait_fds;  // of poll, the first kMaxPollShown
   uint32_t wait_count = 0;
+  int owner_tid = 0;  // of the lock that it waits for, as the lock holds it; 0: of none
   std::optional<uint64_t> since, deadline;
   uint64_t carrier = 0, worker = 0;
   int carrier_tid = 0;  // 0: none
@@ -55,6 +56,8 @@ struct Coroutine {
   std::string name;
   bool detached = false;
   uint32_t region_depth = 0;
+  uint64_t stack_reached = 0;   // as the runtime has noted it; 0: not
+  bool supplied_stack = false;  // the program's own
 
   static constexpr uint32_t kMaxPollShown = 16;
 
@@ -63,7 +66,6 @@ struct Coroutine {
   bool on_stack() const { return is_used() && state != State::finished; }  // it has a stack worth unwinding
   bool runs() const { return (sequence & 1) != 0; }                        // its registers are a kernel thread's
   uint64_t stack_high() const { return stack_low + stack_size; }
-  uint64_t stack_used() const { return sp >= stack_low && sp < stack_high() ? stack_high() - sp : 0; }
 };
 
 struct Worker {
@@ -105,9 +107,11 @@ class Runtime {
   Table read_slots() const;
   // A slot's record again; false: unreadable.
   bool read_slot(const Table& table, uint32_t slot, char* record) const;
-  // Without what takes another look into memory: tids of carriers, descriptors of a poll. See complete().
+  // Without what takes another look into memory: tids of carriers, descriptors of a poll, owners of locks. See complete().
   Coroutine decode(const Table& table, uint32_t slot) const;
   void complete(std::span<Coroutine> coroutines) const;
+  // Where the lock that it waits for has its owner's tid.
+  static std::optional<uint64_t> owner_address(const Coroutine& coroutine);
 
   std::vector<Worker> workers() const;
   std::vector<Counter> counters() const;

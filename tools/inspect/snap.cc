@@ -11,6 +11,7 @@
 #include "number_text.h"
 #include "options.h"
 #include "snapshot.h"
+#include "stack_use.h"
 #include "wait_object.h"
 
 namespace weft::inspect {
@@ -51,19 +52,24 @@ int snap(int count, char** words) {
   Recorder& recorder = *owned;
   Look look(std::move(owned), options);
   options.threads = true;
-  look.take(copy_options(options));
+  CopyOptions copy = copy_options(options);
+  copy.stay_stopped = true;
+  look.take(copy);
   look.unwind();
   for (uint32_t i = 0; i < look.stacks().copies.size(); i++) {
-    if (look.stacks().copies[i].coroutine.id != 0) waited_for(look, i);
+    if (look.stacks().copies[i].coroutine.id == 0) continue;
+    waited_for(look, i);
+    stack_reached(look, look.stacks().copies[i]);
   }
   look.runtime().workers();
   look.runtime().counters();
   look.runtime().is_active();
   look.runtime().clock();
   look.runtime().monitor_tid();
+  look.target().resume_all();
   mark_unsettled(look, recorder);
   leave_out_thread_locals(look, recorder);
-  const uint64_t size = recorder.write(options.output);
+  const uint64_t size = recorder.write(options.output, look.stacks().coherent);
   if (options.json) {
     Json json = begin_json(look, "snap");
     json["file"] = options.output;

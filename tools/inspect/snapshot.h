@@ -2,7 +2,7 @@
 // Snapshots: what was read of a target, written to a file that is a target itself. Small, since nothing else is in it.
 //
 //   header    "weftsnap", major, minor (uint16_t), size of the description (uint32_t)
-//   description  JSON: name, pid, clock, mappings, modules, threads with registers, descriptors
+//   description  JSON: name, pid, clock, whether it is of one instant, modules, threads with registers, descriptors, pages in use
 //   extents   until the end: address, size (uint64_t), bytes; in the order of addresses, none overlaps another
 #pragma once
 
@@ -32,16 +32,18 @@ class Recorder : public Target {
   bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
   std::optional<uint64_t> now() override;
   std::optional<Descriptor> descriptor(int fd) override;
-  void stop_all() override { from_->stop_all(); }
+  unsigned stop_all() override { return from_->stop_all(); }
   void resume_all() override;
+  bool is_one_instant() const override { return from_->is_one_instant(); }
+  std::optional<uint64_t> lowest_page(uint64_t low, uint64_t high) override;
   std::string damage() const override { return from_->damage(); }
 
   // Puts other bytes into the record.
   void amend(uint64_t address, std::span<const char> bytes);
   // Takes bytes out of it.
   void forget(uint64_t begin, uint64_t end);
-  // Throws Failure if it cannot be written. Returns the size of the file.
-  uint64_t write(const std::string& path);
+  // Throws Failure if it cannot be written. Returns the size of the file. `one_instant`: all that was read is of one moment.
+  uint64_t write(const std::string& path, bool one_instant);
 
  private:
   struct Record;

@@ -8,7 +8,7 @@ namespace weft::inspect {
 
 constexpr char kSnapshotMagic[8] = {'w', 'e', 'f', 't', 's', 'n', 'a', 'p'};
 constexpr uint16_t kSnapshotMajor = 1;
-constexpr uint16_t kSnapshotMinor = 0;
+constexpr uint16_t kSnapshotMinor = 1;  // 1: oneInstant, lowestPages
 
 struct SnapshotHeader {
   char magic[8];

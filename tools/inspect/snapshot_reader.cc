@@ -17,6 +17,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr uint32_t kMaxDescription = 512 << 20;
+
 class Snapshot : public Target {
  public:
   Snapshot(int fd, const std::string& name, const TargetOptions& options);
@@ -31,52 +33,56 @@ class Snapshot : public Target {
   bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
   std::optional<uint64_t> now() override { return clock_; }
   std::optional<Descriptor> descriptor(int fd) override;
+  uint64_t size() const override { return file_.size(); }
+  bool is_one_instant() const override { return one_instant_; }
+  std::optional<uint64_t> lowest_page(uint64_t low, uint64_t high) override;
 
  private:
   void read_description(const json& description);
 
   struct Extent {
-    uint64_t address, size, offset;  // in bytes_
+    uint64_t address, size, offset;  // in file_
   };
+  OpenFile file_;
   std::string name_;
   TargetOptions options_;
   int pid_ = 0;
   std::optional<uint64_t> clock_;
-  std::vector<char> bytes_;
   std::vector<Extent> extents_;
   std::vector<Thread> threads_;
   std::map<int, std::pair<Registers, Found>> registers_;
   std::map<int, Descriptor> descriptors_;
+  std::map<uint64_t, uint64_t> lowest_pages_;
+  bool one_instant_ = false;
 };
 
-Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options) : name_(name), options_(options) {
-  OpenFile file(fd);
-  bytes_.resize(file.size());
-  bytes_.resize(file.read(0, bytes_.data(), bytes_.size()));
+Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options)
+    : file_(fd), name_(name), options_(options) {
   SnapshotHeader header;
-  if (bytes_.size() < sizeof header) throw Failure(kTruncated, "{}: truncated: its header is missing.", name);
-  memcpy(&header, bytes_.data(), sizeof header);
+  if (file_.read(0, &header, sizeof header) != sizeof header)
+    throw Failure(kTruncated, "{}: truncated: its header is missing.", name);
   if (header.major != kSnapshotMajor)
     throw Failure(kVersion, "{} is a snapshot of version {}.{}, this tool knows {}.x; use the tool that made it.", name,
                   header.major, header.minor, kSnapshotMajor);
-  size_t at = sizeof header;
-  if (header.description > bytes_.size() - at)
+  uint64_t at = sizeof header;
+  if (header.description > kMaxDescription || header.description > file_.size() - at)
     throw Failure(kTruncated, "{}: truncated: its description is missing.", name);
-  const char* begin = bytes_.data() + at;
+  std::vector<char> description(header.description);
+  description.resize(file_.read(at, description.data(), description.size()));
   try {
-    read_description(json::parse(begin, begin + header.description));
+    read_description(json::parse(description));
   } catch (const json::exception& error) {
     throw Failure(kTruncated, "{}: its description is damaged: {}.", name, error.what());
   }
   at += header.description;
   uint64_t last = 0;
-  while (at < bytes_.size()) {
+  while (at < file_.size()) {
     SnapshotExtent extent;
-    if (bytes_.size() - at < sizeof extent)
+    if (file_.read(at, &extent, sizeof extent) != sizeof extent)
       throw Failure(kTruncated, "{}: truncated after {} extents.", name, extents_.size());
-    memcpy(&extent, bytes_.data() + at, sizeof extent);
     at += sizeof extent;
-    if (extent.size > bytes_.size() - at || extent.address < last || extent.address + extent.size < extent.address)
+    if (extent.size == 0 || extent.size > file_.size() - at || extent.address < last ||
+        extent.address + extent.size < extent.address)
       throw Failure(kTruncated, "{}: truncated or damaged after {} extents.", name, extents_.size());
     extents_.push_back({extent.address, extent.size, at});
     last = extent.address + extent.size;
@@ -87,6 +93,9 @@ Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options
 void Snapshot::read_description(const json& description) {
   name_ = description.at("name").get<std::string>() + " in " + name_;
   pid_ = description.at("pid");
+  one_instant_ = description.value("oneInstant", false);
+  if (description.contains("lowestPages"))
+    for (const json& each : description.at("lowestPages")) lowest_pages_[each.at(0)] = each.at(1);
   if (description.contains("clock")) clock_ = description.at("clock").get<uint64_t>();
   for (const json& each : description.at("modules")) {
     Module module;
@@ -134,8 +143,9 @@ void Snapshot::read(std::span<ReadRequest> requests) {
       if (address < next->address || address - next->address >= next->size) break;
       const uint64_t skip = address - next->address;
       const size_t piece = std::min<uint64_t>(request.size - request.got, next->size - skip);
-      memcpy((char*)request.to + request.got, bytes_.data() + next->offset + skip, piece);
-      request.got += piece;
+      const size_t got = file_.read(next->offset + skip, (char*)request.to + request.got, piece);
+      request.got += got;
+      if (got != piece) break;
     }
   }
 }
@@ -152,6 +162,12 @@ bool Snapshot::look_at(int tid, bool may_stop, const std::function<void(const Re
   if (found == registers_.end()) return false;
   look(found->second.first, found->second.second);
   return true;
+}
+
+std::optional<uint64_t> Snapshot::lowest_page(uint64_t low, uint64_t high) {
+  auto found = lowest_pages_.find(low);
+  if (found == lowest_pages_.end() || found->second < low || found->second >= high) return std::nullopt;
+  return found->second;
 }
 
 std::optional<Descriptor> Snapshot::descriptor(int fd) {

@@ -32,6 +32,7 @@ struct Recorder::Record {
   std::map<int, std::pair<Registers, Found>> registers;
   std::map<int, Descriptor> descriptors;
   std::optional<uint64_t> clock;
+  std::map<uint64_t, uint64_t> lowest_pages;  // by where they were looked for from
 
   void keep(uint64_t address, const char* bytes, size_t size) {
     while (size != 0) {
@@ -79,6 +80,12 @@ std::optional<uint64_t> Recorder::now() { return record_->clock = from_->now(); 
 std::optional<Descriptor> Recorder::descriptor(int fd) {
   std::optional<Descriptor> found = from_->descriptor(fd);
   if (found) record_->descriptors[fd] = *found;
+  return found;
+}
+
+std::optional<uint64_t> Recorder::lowest_page(uint64_t low, uint64_t high) {
+  const std::optional<uint64_t> found = from_->lowest_page(low, high);
+  if (found) record_->lowest_pages[low] = *found;
   return found;
 }
 
@@ -133,11 +140,15 @@ json Recorder::Record::description(const Target& target) const {
                                {"local", descriptor.local},
                                {"peer", descriptor.peer}});
   }
+  json& all_pages = result["lowestPages"] = json::array();
+  for (const auto& [low, page] : lowest_pages) all_pages.push_back({low, page});
   return result;
 }
 
-uint64_t Recorder::write(const std::string& path) {
-  const std::string description = record_->description(*from_).dump(-1, ' ', false, json::error_handler_t::replace);
+uint64_t Recorder::write(const std::string& path, bool one_instant) {
+  json told = record_->description(*from_);
+  told["oneInstant"] = one_instant;
+  const std::string description = told.dump(-1, ' ', false, json::error_handler_t::replace);
   std::FILE* file = fopen(path.c_str(), "wbe");
   if (file == nullptr) throw Failure(kNoTarget, "cannot write {}: {}.", path, strerror(errno));
   SnapshotHeader header{};

@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "monotonic_clock.h"
+
 namespace weft::inspect {
 
 namespace {
@@ -69,10 +71,12 @@ void Sockets::read_unix() {
 }
 
 void Sockets::describe(uint64_t inode, Descriptor* to) {
-  if (!read_) {
-    read_ = true;
+  constexpr uint64_t kFresh = 500'000'000;  // a list of thousands is made within
+  if (read_at_ == 0 || monotonic_now() - read_at_ > kFresh) {
+    by_inode_.clear();
     for (const char* table : {"tcp", "tcp6", "udp", "udp6"}) read_internet(table);
     read_unix();
+    read_at_ = monotonic_now();
   }
   auto found = by_inode_.find(inode);
   to->kind = found == by_inode_.end() ? "socket" : found->second.kind;

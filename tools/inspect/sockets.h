@@ -13,7 +13,7 @@ namespace weft::inspect {
 class Sockets {
  public:
   explicit Sockets(int pid) : pid_(pid) {}
-  // Fills kind, local and peer; reads the tables when it is asked for the first time.
+  // Fills kind, local and peer, from tables that are read again when they have become old.
   void describe(uint64_t inode, Descriptor* to);
 
  private:
@@ -21,7 +21,7 @@ class Sockets {
   void read_unix();
 
   int pid_;
-  bool read_ = false;
+  uint64_t read_at_ = 0;  // CLOCK_MONOTONIC, 0: never
   std::map<uint64_t, Descriptor> by_inode_;
 };
 

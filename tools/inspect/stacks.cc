@@ -15,7 +15,7 @@ namespace weft::inspect {
 namespace {
 
 // What is worth copying above a stack pointer: to the thread's control block at the end of the stack, 0 if it is no stack of this one.
-size_t wanted_size(const Coroutine& coroutine, uint64_t sp) {
+uint64_t wanted_size(const Coroutine& coroutine, uint64_t sp) {
   uint64_t high = coroutine.stack_high();
   if (coroutine.tcb > sp && coroutine.tcb < high) high = coroutine.tcb;
   if (sp < coroutine.stack_low || sp >= high) return 0;
@@ -28,7 +28,8 @@ class Copier {
       : runtime_(runtime), target_(runtime.target()), options_(options), may_stop_(options.stop != Stop::none) {}
 
   Stacks copy() {
-    if (options_.stop == Stop::all) target_.stop_all();
+    if (options_.stop == Stop::all) result_.stopped = target_.stop_all();
+    left_ = target_.size();
     table_ = runtime_.read_slots();
     std::vector<Coroutine> coroutines;
     for (uint32_t i = 0; i < table_.count; i++) {
@@ -41,9 +42,8 @@ class Copier {
     if (options_.stacks) copy_stacks();
     result_.clock = target_.now().value_or(runtime_.clock());
     if (options_.threads) copy_threads();
-    if (options_.stop == Stop::all) target_.resume_all();
-    result_.coherent = options_.stop == Stop::all || target_.kind() == Target::Kind::core;
-    result_.stopped_nanoseconds = target_.stopped_nanoseconds();
+    result_.coherent = target_.is_one_instant();
+    if (options_.stop == Stop::all && !options_.stay_stopped) target_.resume_all();
     return std::move(result_);
   }
 
@@ -56,6 +56,8 @@ class Copier {
   void copy_running(StackCopy& copy);
   void copy_threads();
   bool read_coroutine(StackCopy& copy);
+  void spend(uint64_t size);
+  bool stops_one_by_one() const { return options_.stop == Stop::running && target_.kind() == Target::Kind::process; }
   void take_stack(StackCopy& copy, uint64_t sp, size_t size);
   void keep_stack(StackCopy& copy);
 
@@ -65,6 +67,7 @@ class Copier {
   const bool may_stop_;
   Runtime::Table table_;
   Stacks result_;
+  uint64_t left_ = ~uint64_t{0};  // bytes of stacks that there can still be
   std::vector<char> scratch_;
   std::set<int> looked_at_;  // tids whose stacks are coroutines'
 };
@@ -96,10 +99,11 @@ void Copier::copy_batch(std::span<StackCopy* const> batch) {
   for (StackCopy* copy : batch) {
     copy->registers = runtime_.switched_out(copy->coroutine);
     copy->low = copy->coroutine.sp;
-    copy->size = wanted_size(copy->coroutine, copy->coroutine.sp);
+    copy->size = std::min(wanted_size(copy->coroutine, copy->coroutine.sp), left_);
     total += copy->size;
   }
-  char* bytes = result_.store.take(total);
+  char* const begin = result_.store.take(total);
+  char* bytes = begin;
   std::vector<ReadRequest> requests;
   for (StackCopy* copy : batch) {
     copy->bytes = bytes;
@@ -107,6 +111,17 @@ void Copier::copy_batch(std::span<StackCopy* const> batch) {
     bytes += copy->size;
   }
   target_.read(requests);
+  // A damaged slot may ask for much that is not there.
+  bytes = begin;
+  for (size_t i = 0; i < batch.size(); i++) {
+    const size_t got = std::min(requests[i].got, left_);
+    if (batch[i]->bytes != bytes) memmove(bytes, batch[i]->bytes, got);
+    batch[i]->bytes = bytes;
+    batch[i]->size = got;
+    bytes += got;
+    spend(got);
+  }
+  result_.store.give_back(total - (size_t)(bytes - begin));
   std::vector<uint32_t> sequence(batch.size());
   std::vector<ReadRequest> again;
   for (size_t i = 0; i < batch.size(); i++) {
@@ -115,7 +130,6 @@ void Copier::copy_batch(std::span<StackCopy* const> batch) {
   target_.read(again);
   for (size_t i = 0; i < batch.size(); i++) {
     StackCopy& copy = *batch[i];
-    copy.size = requests[i].got;
     if (is_blank(copy)) copy.size = 0;
     copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
     if (options_.check_sequence && sequence[i] != copy.coroutine.sequence) copy.ending = Ending::moving;
@@ -151,16 +165,23 @@ bool Copier::read_coroutine(StackCopy& copy) {
   return true;
 }
 
+// No more is copied of a file than it has, whatever its slots say.
+void Copier::spend(uint64_t size) {
+  if (target_.kind() != Target::Kind::process) left_ -= size;
+}
+
 void Copier::take_stack(StackCopy& copy, uint64_t sp, size_t size) {
-  scratch_.resize(size);
-  ReadRequest request{sp, scratch_.data(), size};
-  if (size != 0) target_.read(std::span(&request, 1));
+  scratch_.resize(std::min(size, left_));
+  ReadRequest request{sp, scratch_.data(), scratch_.size()};
+  if (!scratch_.empty()) target_.read(std::span(&request, 1));
   copy.low = sp;
   copy.size = request.got;
+  spend(copy.size);
 }
 
 // What take_stack() has copied belongs to the coroutine.
 void Copier::keep_stack(StackCopy& copy) {
+  if (copy.size == 0) return;
   char* bytes = result_.store.take(copy.size);
   memcpy(bytes, scratch_.data(), copy.size);
   copy.bytes = bytes;
@@ -208,7 +229,7 @@ void Copier::copy_running(StackCopy& copy) {
         copy.registers = registers;
         copy.in_system_call = found == Found::in_system_call;
         take_stack(copy, registers.sp(), size);
-        if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+        if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
         own = true;
       });
       if (left) return;
@@ -241,7 +262,7 @@ void Copier::copy_threads() {
       copy.registers = registers;
       copy.in_system_call = found == Found::in_system_call;
       take_stack(copy, registers.sp(), kStackLimit);
-      if (found == Found::stopped && target_.kind() == Target::Kind::process) result_.stopped++;
+      if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
     });
     if (looked) {
       copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;

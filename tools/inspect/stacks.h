@@ -55,7 +55,6 @@ struct Stacks {
   bool coherent = false;  // one instant for all
   unsigned moved = 0;     // were copied more than once
   unsigned stopped = 0;   // kernel threads stopped
-  uint64_t stopped_nanoseconds = 0;
 
   std::span<const char> bytes_of(const StackCopy& copy) const { return {copy.bytes, copy.size}; }
 };
@@ -64,6 +63,7 @@ struct CopyOptions {
   Stop stop = Stop::running;
   bool stacks = true;          // false: slots alone
   bool threads = false;        // kernel threads that run no coroutine too, behind the coroutines
+  bool stay_stopped = false;   // of Stop::all: until the caller resumes it
   bool check_sequence = true;  // false only for the test that shows what the check is for
 };
 

@@ -29,12 +29,10 @@ void add_current(const Look& look, std::vector<Counter>* counters) {
     if (counter.name == "coroutine_slots") counter.value = look.runtime().slots();
     if (counter.name == "switches") counter.value = switches;
   }
-  // Known inside of the process alone: no figure is better than 0.
-  std::erase_if(*counters, [](const Counter& counter) { return counter.name == "tls_bytes"; });
 }
 
 bool is_gauge(const std::string& name) {
-  for (const char* each : {"coroutines_alive", "coroutines_waiting", "coroutine_slots"}) {
+  for (const char* each : {"coroutines_alive", "coroutines_waiting", "coroutine_slots", "tls_bytes"}) {
     if (name == each) return true;
   }
   return false;
@@ -77,10 +75,12 @@ int stat(int count, char** words) {
   Look look(open_target(options.target, options.where), options);
   CopyOptions copy = copy_options(options);
   copy.stacks = false;
+  copy.stay_stopped = true;
   look.take(copy);
   std::vector<Counter> counters = look.runtime().counters();
   add_current(look, &counters);
   const std::vector<Worker> workers = look.runtime().workers();
+  look.target().resume_all();
 
   if (options.prometheus) {
     print_prometheus(counters, workers);

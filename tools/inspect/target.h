@@ -121,11 +121,18 @@ class Target {
 
   virtual std::optional<uint64_t> now() = 0;  // its CLOCK_MONOTONIC, nanoseconds
   virtual std::optional<Descriptor> descriptor(int fd) = 0;
+  // The lowest page in use between these addresses of a stack; none: none is, or it is not known.
+  virtual std::optional<uint64_t> lowest_page(uint64_t low, uint64_t high) { return std::nullopt; }
 
-  // All kernel threads, for one instant. Only a live process does anything.
-  virtual void stop_all() {}
+  // All kernel threads, for one instant. Only a live process does anything. Returns how many.
+  virtual unsigned stop_all() { return 0; }
   virtual void resume_all() {}
+  // What is read now is all of one moment: nothing of it goes on, or it is over.
+  virtual bool is_one_instant() const { return false; }
   uint64_t stopped_nanoseconds() const { return stopped_; }  // the longest that any thread was
+
+  // What it holds is no more than this: of a file its size. A damaged one may have a hundred coroutines say that the same bytes are theirs.
+  virtual uint64_t size() const { return ~uint64_t{0}; }
 
   // Missing pieces in words, for kTruncated.
   virtual std::string damage() const { return {}; }

@@ -142,22 +142,24 @@ Timeline record(Target& target, const Runtime& runtime, uint64_t nanoseconds) {
   timeline.ring.resize(rings);
   Rings reader(target, runtime, rings);
   Interruptible interruptible;
-  timeline.begin = monotonic_now();
+  // The target's clock, which may be another time namespace's.
+  const auto now = [&] { return target.now().value_or(monotonic_now()); };
+  timeline.begin = now();
   const uint64_t end = timeline.begin + nanoseconds;
   bool there = ask(target, header.trace_wanted, end + kGrace);
   bool active = false;
-  for (uint64_t at = timeline.begin; there && at < end && interrupted == 0; at = monotonic_now()) {
+  for (uint64_t at = timeline.begin; there && at < end && interrupted == 0; at = now()) {
     timespec pause = {0, (long)std::min(kLookEvery, end - at)};
     nanosleep(&pause, nullptr);
     uint32_t on = 0;
     active |= target.read((uint64_t)(uintptr_t)header.tracing, &on, sizeof on) && on != 0;
     there = reader.read(&timeline);
   }
-  timeline.end = monotonic_now();
   if (there) {
     ask(target, header.trace_wanted, 0);
     reader.read(&timeline);
   }
+  timeline.end = now();  // of all that was read
   timeline.was_asleep = !active;
   return timeline;
 }

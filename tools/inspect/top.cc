@@ -42,7 +42,7 @@ void print_once(Look& look, const Options& options, std::chrono::nanoseconds int
   for (const LintFinding& finding : figures.warnings)
     printf("warning: %s: %s\n", finding.rule.c_str(), finding.text.c_str());
   puts("");
-  for (const std::string& line : table_of(rows, chosen)) puts(line.c_str());
+  for (const std::string& line : table_of(rows, chosen, 0)) puts(line.c_str());
 }
 
 }  // namespace
@@ -56,10 +56,7 @@ int top(int count, char** words) {
       {"--once", nullptr, [&](const std::string&) { once = true; }},
       {"--interval", "TIME",
        [&](const std::string& word) {
-         const std::optional<double> time = parse_number(word);
-         if (!time || *time < 1e6 || *time > 3600e9)
-           throw Failure(kUsage, "--interval takes a time like 500ms or 2s, not '{}'.", word);
-         interval = std::chrono::nanoseconds((int64_t)*time);
+         interval = std::chrono::nanoseconds(parse_time("--interval", word, kMillisecond, kHour));
        }},
       {"--sort", "COLUMN", [&](const std::string& word) { options.sort = word; }},
       {"--where", "EXPRESSION", [&](const std::string& word) { options.filter = word; }},

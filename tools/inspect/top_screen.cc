@@ -21,6 +21,8 @@ namespace {
 
 const std::vector<std::string> kColumns = {"id", "state", "waits", "since", "run", "switches", "stack", "name", "top"};
 constexpr size_t kWidths[] = {7, 8, 34, 7, 7, 9, 7, 15, 0};
+constexpr size_t kWaits = 2;  // the column that grows with the room there is
+constexpr size_t kTopRoom = 28;
 constexpr int kEscape = 27;
 
 std::string fitted(const std::string& words, size_t width) {
@@ -73,6 +75,11 @@ class Screen {
   }
 
  private:
+  static size_t waits_room() {
+    size_t others = kTopRoom;
+    for (size_t i = 0; i < kColumns.size(); i++) others += (i == kWaits ? 0 : kWidths[i]) + 2;
+    return std::max(kWidths[kWaits], (size_t)COLS - std::min((size_t)COLS, others));
+  }
   int room() const { return std::max(1, LINES - (int)head_.size() - 2); }
 
   void draw() {
@@ -94,7 +101,7 @@ class Screen {
     const size_t end = std::min(chosen_.size(), first_ + (size_t)room());
     const std::vector<uint32_t> shown(chosen_.begin() + (long)first_, chosen_.begin() + (long)end);
     if (!uses_stacks() && !shown.empty()) look_.unwind(shown);
-    const std::vector<std::string> table = table_of(rows, shown);
+    const std::vector<std::string> table = table_of(rows, shown, waits_room());
     put(y++, table[0] + std::string((size_t)COLS, ' '), A_REVERSE);
     for (size_t i = 1; i < table.size(); i++)
       put(y++, table[i], first_ + i - 1 == selected_ ? A_BOLD | A_UNDERLINE : A_NORMAL);
@@ -250,18 +257,25 @@ class Screen {
 
 }  // namespace
 
-std::vector<std::string> table_of(Rows& rows, const std::vector<uint32_t>& chosen) {
+std::vector<std::string> table_of(Rows& rows, const std::vector<uint32_t>& chosen, size_t waits_room) {
+  size_t widths[std::size(kWidths)];
+  std::copy(std::begin(kWidths), std::end(kWidths), widths);
+  if (waits_room == 0) {
+    for (uint32_t index : chosen) widths[kWaits] = std::max(widths[kWaits], rows.cell(index, kColumns[kWaits]).size());
+  } else {
+    widths[kWaits] = waits_room;
+  }
   std::vector<std::string> lines;
   std::string head;
   for (size_t i = 0; i < kColumns.size(); i++) {
     std::string name = kColumns[i];
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return (char)toupper(c); });
-    head += fitted(name, kWidths[i]) + "  ";
+    head += fitted(name, widths[i]) + "  ";
   }
   lines.push_back(head);
   for (uint32_t index : chosen) {
     std::string line;
-    for (size_t i = 0; i < kColumns.size(); i++) line += fitted(rows.cell(index, kColumns[i]), kWidths[i]) + "  ";
+    for (size_t i = 0; i < kColumns.size(); i++) line += fitted(rows.cell(index, kColumns[i]), widths[i]) + "  ";
     lines.push_back(line);
   }
   for (std::string& line : lines) line.erase(line.find_last_not_of(' ') + 1);

@@ -22,13 +22,6 @@ namespace {
 
 constexpr uint64_t kLongest = 600'000'000'000;  // ten minutes: a busy worker writes some hundred megabytes in a second
 
-uint64_t parse_duration(const std::string& word) {
-  const std::optional<double> value = parse_number(word);
-  if (!value || !(*value >= 1e6 && *value <= (double)kLongest))
-    throw Failure(kUsage, "-d {}: a time from 1ms to 10m is wanted.", word);
-  return (uint64_t)*value;
-}
-
 class File {
  public:
   explicit File(const std::string& name) : name_(name), file_(fopen(name.c_str(), "we")) {
@@ -63,7 +56,7 @@ int trace(int count, char** words) {
   Options options;
   uint64_t duration = 2'000'000'000;
   const std::vector<Flag> flags = {
-      {"-d", "TIME", [&](const std::string& word) { duration = parse_duration(word); }},
+      {"-d", "TIME", [&](const std::string& word) { duration = parse_time("-d", word, kMillisecond, kLongest); }},
       {"-o", "FILE", [&](const std::string& word) { options.output = word; }},
   };
   if (!parse_options(count, words, kTraceHelp, flags, &options)) return kFine;
@@ -93,6 +86,15 @@ int trace(int count, char** words) {
 
   size_t events = 0;
   for (const auto& ring : timeline.ring) events += ring.size();
+  if (options.json) {
+    Json json = begin_json(look, "trace");
+    json["file"] = options.output;
+    json["events"] = events;
+    json["lost"] = timeline.lost;
+    json["nanoseconds"] = timeline.end - timeline.begin;
+    print(json);
+    return timeline.lost != 0 && options.strict ? kPartial : kFine;
+  }
   printf("%s: %s events in %.3f s%s\n", options.output.c_str(), with_commas(events).c_str(),
          (double)(timeline.end - timeline.begin) / 1e9,
          timeline.lost != 0 ? fmt::format(", {} lost", with_commas(timeline.lost)).c_str() : "");

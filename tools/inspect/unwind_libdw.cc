@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // libdw as a second unwinder, the oracle of the first: slower, and written by others. It reads the modules' files, not the target's memory.
 #include <algorithm>
+#include <cstdlib>
+#include <memory>
 
+#include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 
@@ -62,7 +65,12 @@ class Libdw : public Unwinder {
     return true;
   }
   int frame(Dwfl_Frame* state);
-  bool has_rules(uint64_t pc);
+  struct Free {
+    void operator()(Dwarf_Frame* rules) const { free(rules); }
+  };
+  using Rules = std::unique_ptr<Dwarf_Frame, Free>;
+  Rules rules_at(uint64_t pc);
+  bool divides(uint64_t pc);
 
   const Runtime& runtime_;
   FrameMemory memory_;
@@ -73,17 +81,34 @@ class Libdw : public Unwinder {
   bool ended_ = false;
 };
 
-// Without rules libdw follows frame pointers, and says nothing of it.
-bool Libdw::has_rules(uint64_t pc) {
+// Null: there are none.
+Libdw::Rules Libdw::rules_at(uint64_t pc) {
   Dwfl_Module* module = session_.module_at(pc);
-  if (module == nullptr) return false;
+  if (module == nullptr) return nullptr;
   for (auto get : {dwfl_module_eh_cfi, dwfl_module_dwarf_cfi}) {
     Dwarf_Addr bias = 0;
     Dwarf_CFI* cfi = get(module, &bias);
     Dwarf_Frame* rules = nullptr;
-    if (cfi == nullptr || dwarf_cfi_addrframe(cfi, pc - bias, &rules) != 0) continue;
-    free(rules);
+    if (cfi != nullptr && dwarf_cfi_addrframe(cfi, pc - bias, &rules) == 0) return Rules(rules);
+  }
+  return nullptr;
+}
+
+// elfutils 0.188 divides whatever an expression tells it to: the least number by -1 ends the process. No compiler writes a division.
+bool Libdw::divides(uint64_t pc) {
+  const Rules rules = rules_at(pc);
+  if (rules == nullptr) return false;
+  auto is_division = [](const Dwarf_Op& operation) { return operation.atom == DW_OP_div; };
+  Dwarf_Op* operations = nullptr;
+  size_t count = 0;
+  if (dwarf_frame_cfa(rules.get(), &operations, &count) == 0 &&
+      std::any_of(operations, operations + count, is_division))
     return true;
+  for (unsigned i = 0; i < Registers::kCount; i++) {
+    Dwarf_Op few[3];
+    if (dwarf_frame_register(rules.get(), (int)i, few, &operations, &count) == 0 &&
+        std::any_of(operations, operations + count, is_division))
+      return true;
   }
   return false;
 }
@@ -91,7 +116,10 @@ bool Libdw::has_rules(uint64_t pc) {
 int Libdw::frame(Dwfl_Frame* state) {
   Dwarf_Addr pc = 0;
   bool exact = false;
-  if (!dwfl_frame_pc(state, &pc, &exact)) return DWARF_CB_ABORT;
+  if (!dwfl_frame_pc(state, &pc, nullptr)) return DWARF_CB_ABORT;
+  // To tell whether the pc is exact, libdw goes on to the next frame.
+  const bool divided = divides(pc) || divides(pc - 1);
+  if (!divided && !dwfl_frame_pc(state, &pc, &exact)) return DWARF_CB_ABORT;
   const bool end = copy_->coroutine.id != 0 && runtime_.in_trampoline(pc);
   trace_.frames.push_back({pc, 0, exact || end || trace_.frames.empty()});
   if (end) {
@@ -102,7 +130,8 @@ int Libdw::frame(Dwfl_Frame* state) {
     trace_.ending = Ending::truncated;
     return DWARF_CB_ABORT;
   }
-  if (!has_rules(trace_.frames.back().exact ? pc : pc - 1)) {
+  // Without rules libdw follows frame pointers, and says nothing of it.
+  if (divided || rules_at(trace_.frames.back().exact ? pc : pc - 1) == nullptr) {
     trace_.ending = Ending::no_unwind_info;
     trace_.where = pc;
     return DWARF_CB_ABORT;

@@ -14,6 +14,7 @@
 #include "failure.h"
 #include "frame_memory.h"
 #include "unwind.h"
+#include "unwind_rules.h"
 
 // Of libunwind's own files, not declared in its headers: the search in a table that lies in the target.
 extern "C" int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t space, unw_word_t ip, unw_dyn_info_t* info,
@@ -128,6 +129,7 @@ int Libunwind::find(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* foun
   info.u.rti.segbase = module->eh_frame_hdr;
   info.u.rti.table_data = module->eh_frame_hdr + 12;
   info.u.rti.table_len = (uint64_t)count * 8 / sizeof(unw_word_t);
+  if (!are_rules_sane(memory_, info.u.rti.segbase, info.u.rti.table_data, count, ip)) return -UNW_ENOINFO;
   const int result = UNW_OBJ(dwarf_search_unwind_table)(space, ip, &info, found, need, this);
   if (result == 0) no_rules_ = 0;
   return result;

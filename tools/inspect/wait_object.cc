@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits in words. Owners of locks are read from the locks themselves, which are glibc's in layout: a pthread_mutex_t has its owner's tid at
-// 8, a pthread_rwlock_t its writer's at 24. That tid is a coroutine's own number, or a kernel thread's.
+// Waits in words. Owners of locks are what the locks themselves say: a coroutine's own number, or a kernel thread's.
 #include "wait_object.h"
 
 #include <algorithm>
@@ -12,23 +11,6 @@ namespace weft::inspect {
 
 namespace {
 
-constexpr uint64_t kMutexOwner = 8;
-constexpr uint64_t kRwlockWriter = 24;
-
-const char* kind_text(WaitKind kind) {
-  switch (kind) {
-    case WaitKind::none:
-      return "";
-    case WaitKind::lock:
-      return "mutex";
-    case WaitKind::rwlock_read:
-      return "rwlock read";
-    case WaitKind::rwlock_write:
-      return "rwlock write";
-    default:
-      return name_of(kind);
-  }
-}
 
 // The call that a kernel thread is in: the topmost frame of the runtime's that the program has called, by name; where the program made a
 // real call itself, the top frame.
@@ -52,20 +34,23 @@ std::string region_function(Look& look, uint32_t copy) {
 
 }  // namespace
 
+const char* kind_of_wait(const StackCopy& copy) {
+  const Coroutine& c = copy.coroutine;
+  // A call that weft does not weave, or that it makes on a kernel thread of the coroutine's own.
+  if (c.state == State::running && copy.in_system_call) return "call";
+  if (c.state == State::blocked) return name_of(WaitKind::region);
+  return c.state != State::parked || c.wait_kind == WaitKind::none ? "" : name_of(c.wait_kind);
+}
+
 WaitedFor waited_for(Look& look, uint32_t index) {
   const StackCopy& copy = look.stacks().copies[index];
   const Coroutine& c = copy.coroutine;
   WaitedFor result;
   if (c.pinned) result.pinned = name_of(c.pin_reason);
-  if (c.state == State::running && copy.in_system_call) {
-    // A call that weft does not weave, or that it makes on a kernel thread of the coroutine's own.
-    result.kind = "call";
-    result.function = region_function(look, index);
-  }
+  result.kind = kind_of_wait(copy);
+  if (c.state == State::running && copy.in_system_call) result.function = region_function(look, index);
   if (c.state != State::parked && c.state != State::blocked) return result;
-  result.kind = kind_text(c.wait_kind);
-  if (c.state == State::blocked) result.kind = "region";
-  if (c.deadline && look.clock() != 0) result.left = (int64_t)(*c.deadline - look.clock());
+  if (c.deadline && look.clock() != 0) result.left = std::max((int64_t)(*c.deadline - look.clock()), -INT64_MAX);
   switch (c.state == State::blocked ? WaitKind::region : c.wait_kind) {
     case WaitKind::fd_read:
     case WaitKind::fd_write:
@@ -77,13 +62,10 @@ WaitedFor waited_for(Look& look, uint32_t index) {
       if (result.fds.empty() && c.wait_fd >= 0) result.fds.push_back(c.wait_fd);
       break;
     case WaitKind::lock:
-      result.object = c.wait_object;
-      result.owner_tid = look.target().get<int32_t>(c.wait_object + kMutexOwner).value_or(0);
-      break;
     case WaitKind::rwlock_read:
     case WaitKind::rwlock_write:
       result.object = c.wait_object;
-      result.owner_tid = look.target().get<int32_t>(c.wait_object + kRwlockWriter).value_or(0);
+      result.owner_tid = c.owner_tid;
       break;
     case WaitKind::join:
       result.object = c.wait_object;

@@ -25,6 +25,8 @@ struct WaitedFor {
   std::string pinned;                   // reason, "" it is not pinned
 };
 
+// Its kind alone, for which nothing more is read of the target.
+const char* kind_of_wait(const StackCopy& copy);
 WaitedFor waited_for(Look& look, uint32_t copy);
 
 std::string text(const WaitedFor& waited);  // "read fd 7 (10.0.0.1:5123)", "mutex 0x… held by 12"
