@@ -107,7 +107,7 @@ Runtime Runtime::find(Target& target) {
       header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters || header.frame_size > kPage)
     throw Failure(kTruncated, "{}: the descriptor of {} is damaged.", target.name(), runtime.module_->path);
   runtime.slot_ = read_fields(target, header.slot_field, header.slot_fields, header.slot_size);
-  runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, 0);
+  runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, header.worker_size);
   runtime.carrier_ = read_fields(target, header.carrier_field, header.carrier_fields, 0);
   return runtime;
 }
@@ -253,6 +253,7 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
 std::vector<Worker> Runtime::workers() const {
   std::vector<Worker> result;
   const uint32_t count = std::min(target_->get<uint32_t>(at(header_.worker_count)).value_or(0), kMaxWorkers);
+  if (header_.worker_size == 0) return result;
   std::vector<char> record(header_.worker_size);
   for (uint32_t i = 0; i < count; i++) {
     Worker worker;
