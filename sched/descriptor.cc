@@ -15,6 +15,9 @@
 extern "C" {
 extern const weft::DescriptorHeader weft_descriptor;
 extern char weft_context_entry_end[];
+// As data: a function's address is not a constant that an initialiser may convert.
+extern char switched_out_code[] asm("weft_switched_out");
+extern char context_entry_code[] asm("weft_context_entry");
 }
 
 namespace weft {
@@ -115,8 +118,8 @@ using namespace weft;
     .carrier_field = kCarrier,
     .counter_name = counter_names,
     .shared_counters = shared_counters,
-    .switched_out = (Address)weft_switched_out,
-    .trampoline = (Address)weft_context_entry,
+    .switched_out = switched_out_code,
+    .trampoline = context_entry_code,
     .trampoline_end = weft_context_entry_end,
     .frame_size = WEFT_FRAME_SIZE,
     .registers = length_of(kSaved),
