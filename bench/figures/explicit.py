@@ -2,6 +2,7 @@
 """What the explicit API costs, beside kernel threads in the same program and beside Go, in turn; and one switch, by everything there is."""
 
 import os
+import resource
 
 from rig import pinned
 from rig.load import parse
@@ -28,18 +29,21 @@ def tool(build, name):
 
 
 def once(build, kind, words, prefix=(), seconds=300):
-    """The figures of one run: of 'coroutines', 'threads' or 'goroutines'; and the most memory it had, in MiB."""
+    """The figures of one run: of 'coroutines', 'threads' or 'goroutines'; its seconds of CPU, and the most memory it had, in MiB."""
     program, *rest = words
     go = kind == 'goroutines'
     argv = [tool(build, 'explicit_go' if go else 'explicit'), program] + ([] if go else [kind]) + [str(word) for word in rest]
     with Site(counters=False) as site:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = site.start(argv, Native() if go else Linked(), prefix=prefix)
         sampler = Sampler(process.pid)
         status = process.wait(seconds)
         sampler.stop()
         if status != 0:
             raise Trouble(f'{argv[0]} {program}, {kind}: status {status}: {process.err()[-300:]}')
-        return {**parse(process.out()), 'mib': sampler.memory_kb / 1024}
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        return {**parse(process.out()), 'cpu': cpu, 'mib': sampler.memory_kb / 1024}
 
 
 def one_cpu(build, name, runs):
@@ -56,14 +60,14 @@ def one_cpu(build, name, runs):
 
 
 def skynet(build, runs, leaves=LEAVES):
-    """By kind, medians of (seconds, MiB) of the tree, on all CPUs."""
+    """By kind, medians of (seconds, seconds of CPU, MiB) of the tree, on all CPUs."""
     taken = {'coroutines': [], 'goroutines': []}
     for _ in range(runs):
         for kind, rows in taken.items():
             figures = once(build, kind, ('skynet', leaves))
             if figures['result'] != leaves * (leaves - 1) // 2:
                 raise Trouble(f'skynet, {kind}: the sum is {figures["result"]}')
-            rows.append((figures['seconds'], figures['mib']))
+            rows.append((figures['seconds'], figures['cpu'], figures['mib']))
     return {kind: tuple(median(column) for column in zip(*rows)) for kind, rows in taken.items()}
 
 

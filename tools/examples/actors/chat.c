@@ -5,7 +5,7 @@
  *     chat [PORT], then for each member: nc 127.0.0.1 PORT; the first line is the name */
 #include <weft/co.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 enum { line_size = 256, member_room = 64, room_room = 1024 };
 

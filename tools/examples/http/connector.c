@@ -5,12 +5,13 @@
  * Prints "open N" when all are open and have been answered once. Then each asks again and again for S seconds; with
  * --hold they wait for the end of standard input, and are asked once more. At the end one line of figures; status 1:
  * an answer was wrong or missing. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <stdatomic.h>
 #include <weft/co.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 static const uint64_t second = 1000000000;
 enum { opening_at_once = 256, answer_limit = 30, buckets = 40 * 16 };

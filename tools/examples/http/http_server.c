@@ -2,6 +2,7 @@
 /* An HTTP/1.1 server of files: keep-alive, HEAD and GET, pipelined requests, a time limit for whoever is slow, and
  * an end in good order at SIGTERM or SIGINT. Each connection is a coroutine in plain blocking code.
  *     http_server DIRECTORY [PORT] */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <weft/co.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 static const uint64_t second = 1000000000;
 static const uint64_t idle_limit = 120 * second;   /* between requests */

@@ -3,13 +3,14 @@
  * plain C functions that block. Nothing yields across the Lua/C boundary, for nothing has to.
  *     lua_server SCRIPT [PORT] [--threads]
  * --threads: the same behind one kernel thread for each connection. A program that links weft keeps its threads. */
+#define _GNU_SOURCE
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 #include <pthread.h>
 #include <weft/co.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 struct connection {
   int fd;

@@ -3,6 +3,7 @@
  * kernel spreads connections, a CPU, and one worker on it. They share nothing; one that dies is begun anew. Each
  * line is answered with the number of the process.
  *     many_processes [PROCESSES] [PORT] */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,7 +11,7 @@
 #include <sys/wait.h>
 #include <weft/co.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 enum { most_processes = 256 };
 

@@ -3,6 +3,7 @@
  * CPUs in the affinity mask (WEFT_WORKERS sets another number), and go to whichever has nothing to do. Jobs come by
  * one channel and results go by another.
  *     one_process [LIMIT]      counts the primes below LIMIT */
+#define _GNU_SOURCE
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
