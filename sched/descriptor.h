@@ -26,7 +26,7 @@ constexpr char kNoteName[] = "WEFT";
 constexpr uint32_t kNoteType = 1;
 constexpr char kDescriptorMagic[8] = {'w', 'e', 'f', 't', 'i', 'n', 's', 'p'};
 constexpr uint16_t kDescriptorMajor = 1;
-constexpr uint16_t kDescriptorMinor = 0;
+constexpr uint16_t kDescriptorMinor = 1;
 
 enum class State : uint8_t {
   free,      // in the pool or never used
@@ -139,6 +139,18 @@ enum class FieldId : uint16_t {
   // of a carrier
   carrier_tid = 512,
   carrier_running,  // of a slot
+
+  // of a mailbox; from 1.1 on
+  mailbox_next = 768,  // address of the next one, 0: it is the last
+  mailbox_name,        // char[16]
+  mailbox_length,      // messages
+  mailbox_capacity,
+  mailbox_highest,  // most messages that there were
+  mailbox_received,
+  mailbox_refused,     // sends that did not wait and found it full
+  mailbox_waits,       // sends that had to wait
+  mailbox_full_since,  // nanoseconds of CLOCK_MONOTONIC; 0: it is not full
+  mailbox_closed,      // bool
 };
 
 using Address = const volatile void*;  // in the process that is looked at; a reader never follows it itself
@@ -236,6 +248,12 @@ struct DescriptorHeader {
   Address tracing;       // of a uint32_t
   Address trace_rings;   // TraceRing: that of those who are no worker, then one for each worker
   Address monitor_tid;   // of a uint32_t, 0: none
+
+  // from 1.1 on
+  Address mailboxes;  // of the address of the first one of weft/co.h, 0: there is none
+  Address mailbox_field;
+  uint32_t mailbox_fields;
+  uint32_t mailbox_size;
 };
 
 }  // namespace weft
