@@ -13,14 +13,14 @@
 static co_mutex_t first = CO_MUTEX_INIT, second = CO_MUTEX_INIT;
 static co_wait_group_t both = CO_WAIT_GROUP_INIT;
 
-static void *takes_first_then_second(void *unused) {
+static void* takes_first_then_second(void* unused) {
   co_mutex_lock(&first);
   co_wait_group_done(&both);
   co_wait_group_wait(&both);
   co_mutex_lock(&second);
   return unused;
 }
-static void *takes_second_then_first(void *unused) {
+static void* takes_second_then_first(void* unused) {
   co_mutex_lock(&second);
   co_wait_group_done(&both);
   co_wait_group_wait(&both);
@@ -28,57 +28,57 @@ static void *takes_second_then_first(void *unused) {
   return unused;
 }
 
-static co_mailbox_t *mailbox;
-static void *sends(void *number) {
+static co_mailbox_t* mailbox;
+static void* sends(void* number) {
   for (;;)
     if (co_mailbox_send(mailbox, &number)) return NULL;
 }
 
-static co_chan_t *chan;
+static co_chan_t* chan;
 static co_rwlock_t rwlock = CO_RWLOCK_INIT;
 static int pipe_ends[2];
-static void *suspends(void *unused) {
+static void* suspends(void* unused) {
   co_suspend();
   return unused;
 }
-static void *locks(void *unused) {
+static void* locks(void* unused) {
   co_mutex_lock(&first);
   return unused;
 }
-static void *reads(void *unused) {
+static void* reads(void* unused) {
   co_rwlock_rdlock(&rwlock);
   return unused;
 }
-static void *writes(void *unused) {
+static void* writes(void* unused) {
   co_rwlock_wrlock(&rwlock);
   return unused;
 }
-static void *awaits_group(void *unused) {
+static void* awaits_group(void* unused) {
   co_wait_group_wait(&both);
   return unused;
 }
-static int child(void *unused) {
+static int child(void* unused) {
   (void)unused;
   return co_sleep(UINT64_MAX);
 }
-static void *awaits_scope(void *unused) {
+static void* awaits_scope(void* unused) {
   co_scope_t scope;
   co_scope_init(&scope);
   co_scope_spawn(&scope, child, NULL, NULL);
   co_scope_wait(&scope);
   return unused;
 }
-static void *sends_value(void *chan_to) {
+static void* sends_value(void* chan_to) {
   long value = 1;
   co_chan_send(chan_to, &value);
   return NULL;
 }
-static void *receives_value(void *chan_from) {
+static void* receives_value(void* chan_from) {
   long value;
   co_chan_recv(chan_from, &value);
   return NULL;
 }
-static void *selects(void *unused) {
+static void* selects(void* unused) {
   long value;
   size_t chosen;
   co_select_case_t cases[] = {{.kind = CO_SELECT_RECV, .chan = chan, .value = &value},
@@ -86,13 +86,13 @@ static void *selects(void *unused) {
   co_select(cases, 2, &chosen);
   return unused;
 }
-static void *receives_message(void *unused) {
-  void *message;
+static void* receives_message(void* unused) {
+  void* message;
   co_mailbox_recv(mailbox, &message);
   return unused;
 }
 
-static co_t begin(void *(*fn)(void *), void *arg, const char *name) {
+static co_t begin(void* (*fn)(void*), void* arg, const char* name) {
   co_attr_t attributes = CO_ATTR_INIT;
   co_t made = 0;
   attributes.name = name;
@@ -101,11 +101,11 @@ static co_t begin(void *(*fn)(void *), void *arg, const char *name) {
 }
 
 static void begin_waits(void) {
-  co_chan_t *full;
+  co_chan_t* full;
   co_mutex_lock(&first);
   co_rwlock_wrlock(&rwlock);
   if (pipe(pipe_ends) != 0 || co_chan_create(&full, sizeof(long), 0) || co_chan_create(&chan, sizeof(long), 0) ||
-      co_mailbox_create(&mailbox, sizeof(void *), 1, "empty"))
+      co_mailbox_create(&mailbox, sizeof(void*), 1, "empty"))
     abort();
   begin(suspends, NULL, "suspend");
   begin(locks, NULL, "co_mutex");
@@ -119,7 +119,7 @@ static void begin_waits(void) {
   begin(receives_message, NULL, "mailbox receive");
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   char byte;
   if (count != 2) return 2;
   if (!strcmp(arguments[1], "deadlock")) {
@@ -127,7 +127,7 @@ int main(int count, char **arguments) {
     begin(takes_first_then_second, NULL, NULL);
     begin(takes_second_then_first, NULL, NULL);
   } else if (!strcmp(arguments[1], "mailbox")) {
-    if (co_mailbox_create(&mailbox, sizeof(void *), 4, "slow actor")) return 1;
+    if (co_mailbox_create(&mailbox, sizeof(void*), 4, "slow actor")) return 1;
     for (int i = 0; i < 3; i++) begin(sends, NULL, NULL);
   } else if (!strcmp(arguments[1], "waits")) {
     co_wait_group_add(&both, 1);
@@ -138,7 +138,7 @@ int main(int count, char **arguments) {
   if (write(1, "ready\n", 6) != 6) return 1;
   // An x: somebody receives after all.
   while (read(0, &byte, 1) == 1) {
-    void *message;
+    void* message;
     if (co_mailbox_recv(mailbox, &message) != 0 || write(1, "ready\n", 6) != 6) return 1;
   }
   _exit(0);

@@ -262,8 +262,8 @@ LintLook LintWatch::next(Stop stop) {
     if (!mailbox.full_since || look_.clock() <= *mailbox.full_since) continue;
     const auto before = earlier.full_mailboxes.find(mailbox.address);
     if (live && (before == earlier.full_mailboxes.end() || before->second != *mailbox.full_since)) continue;
-    LintMailbox full = {mailbox.name, mailbox.address, mailbox.capacity, mailbox.received,
-                        look_.clock() - *mailbox.full_since, {}};
+    LintMailbox full = {
+        mailbox.name, mailbox.address, mailbox.capacity, mailbox.received, look_.clock() - *mailbox.full_since, {}};
     for (uint32_t i = 0; i < input.members.size(); i++)
       if (input.members[i].wait == WaitKind::mailbox_send && input.members[i].object == mailbox.address &&
           input.members[i].state == State::parked)

@@ -105,8 +105,9 @@ Runtime Runtime::find(Target& target) {
   if (size < kStart || !target.read(runtime.address_, &runtime.header_, size))
     throw Failure(kTruncated, "{}: the descriptor of {} could not be read.", target.name(), runtime.module_->path);
   const DescriptorHeader& header = runtime.header_;
-  if (header.slot_size < kMinSlot || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord || header.mailbox_size > kMaxRecord ||
-      header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters || header.frame_size > kPage)
+  if (header.slot_size < kMinSlot || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
+      header.mailbox_size > kMaxRecord || header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters ||
+      header.frame_size > kPage)
     throw Failure(kTruncated, "{}: the descriptor of {} is damaged.", target.name(), runtime.module_->path);
   runtime.slot_ = read_fields(target, header.slot_field, header.slot_fields, header.slot_size);
   runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, header.worker_size);
@@ -215,7 +216,8 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
   }
   for (Coroutine& c : coroutines) {
     if (auto found = tid_of.find(c.carrier); found != tid_of.end()) c.carrier_tid = found->second;
-    if ((c.wait_kind != WaitKind::poll && c.wait_kind != WaitKind::select) || c.state != State::parked || c.wait_count == 0 || header_.poll_wait_size < 4)
+    if ((c.wait_kind != WaitKind::poll && c.wait_kind != WaitKind::select) || c.state != State::parked ||
+        c.wait_count == 0 || header_.poll_wait_size < 4)
       continue;
     const uint32_t shown = std::min(c.wait_count, Coroutine::kMaxPollShown);
     std::vector<int32_t> fds(shown, -1);

@@ -70,11 +70,12 @@ void print_prometheus(const std::vector<Counter>& counters, const std::vector<Wo
   const struct {
     const char *name, *kind, *text;
     uint64_t Mailbox::*value;
-  } figures[] = {{"weft_mailbox_messages", "gauge", "messages in a mailbox", &Mailbox::length},
-                 {"weft_mailbox_capacity", "gauge", "messages that it may hold", &Mailbox::capacity},
-                 {"weft_mailbox_received_total", "counter", "messages received from it", &Mailbox::received},
-                 {"weft_mailbox_refused_total", "counter", "sends that found it full and did not wait", &Mailbox::refused},
-                 {"weft_mailbox_waits_total", "counter", "sends that had to wait for room", &Mailbox::waits}};
+  } figures[] = {
+      {"weft_mailbox_messages", "gauge", "messages in a mailbox", &Mailbox::length},
+      {"weft_mailbox_capacity", "gauge", "messages that it may hold", &Mailbox::capacity},
+      {"weft_mailbox_received_total", "counter", "messages received from it", &Mailbox::received},
+      {"weft_mailbox_refused_total", "counter", "sends that found it full and did not wait", &Mailbox::refused},
+      {"weft_mailbox_waits_total", "counter", "sends that had to wait for room", &Mailbox::waits}};
   for (const auto& figure : figures) {
     printf("# HELP %s %s\n# TYPE %s %s\n", figure.name, figure.text, figure.name, figure.kind);
     for (const Mailbox& mailbox : mailboxes)
