@@ -8,6 +8,7 @@
 #include "hook/transfer.h"
 
 #include <cstdarg>
+#include <initializer_list>
 #include <sys/file.h>
 #include <sys/resource.h>
 

@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstring>
 #include <fcntl.h>
+#include <initializer_list>
 #include <linux/futex.h>
 #include <mqueue.h>
 #include <sys/epoll.h>

@@ -105,10 +105,10 @@ struct alignas(64) Coroutine {
   // for the calls of weft/co.h alone
   std::atomic<uint64_t> permit;  // generation << 32 | 1: co_resume has come
   uint32_t shields;              // co_shield's, one in another
-  int32_t told;                  // the error of calls_end or calls_deadline that a condition variable gave last, and which one it was;
-  const void* told_by;           // own thread only
-  Scope* scope;                  // whose child it is, or null
-  Coroutine* next_child;         // the scope's list, guarded by its lock
+  int32_t told;  // the error of calls_end or calls_deadline that a condition variable gave last, and which one it was;
+  const void* told_by;    // own thread only
+  Scope* scope;           // whose child it is, or null
+  Coroutine* next_child;  // the scope's list, guarded by its lock
   Coroutine* previous_child;
 
   // for the inspector alone

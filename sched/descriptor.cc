@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "sched/api/mailbox.h"
 #include "sched/clock.h"
 #include "sched/coroutine.h"
 #include "sched/inspected.h"
@@ -15,6 +16,9 @@
 extern "C" {
 extern const weft::DescriptorHeader weft_descriptor;
 extern char weft_context_entry_end[];
+// As data: a function's address is not a constant that an initialiser may convert.
+extern char switched_out_code[] asm("weft_switched_out");
+extern char context_entry_code[] asm("weft_context_entry");
 }
 
 namespace weft {
@@ -80,6 +84,19 @@ constexpr DescriptorField kCarrier[] = {
 #define WEFT_SAVED(dwarf, member) {dwarf, offsetof(Frame, member)},
 constexpr SavedRegister kSaved[] = {WEFT_SAVED_REGISTERS(WEFT_SAVED)};
 
+constexpr DescriptorField kMailbox[] = {
+    WEFT_FIELD(mailbox_next, co_mailbox, next),
+    WEFT_FIELD(mailbox_name, co_mailbox, name),
+    WEFT_FIELD(mailbox_length, co_mailbox, length),
+    WEFT_FIELD(mailbox_capacity, co_mailbox, capacity),
+    WEFT_FIELD(mailbox_highest, co_mailbox, highest),
+    WEFT_FIELD(mailbox_received, co_mailbox, received),
+    WEFT_FIELD(mailbox_refused, co_mailbox, refused),
+    WEFT_FIELD(mailbox_waits, co_mailbox, waits),
+    WEFT_FIELD(mailbox_full_since, co_mailbox, full_since),
+    WEFT_FIELD(mailbox_closed, co_mailbox, closed),
+};
+
 template <class T, size_t N>
 constexpr uint32_t length_of(const T (&)[N]) {
   return N;
@@ -115,8 +132,8 @@ using namespace weft;
     .carrier_field = kCarrier,
     .counter_name = counter_names,
     .shared_counters = shared_counters,
-    .switched_out = (Address)weft_switched_out,
-    .trampoline = (Address)weft_context_entry,
+    .switched_out = switched_out_code,
+    .trampoline = context_entry_code,
     .trampoline_end = weft_context_entry_end,
     .frame_size = WEFT_FRAME_SIZE,
     .registers = length_of(kSaved),
@@ -129,6 +146,10 @@ using namespace weft;
     .tracing = &tracing,
     .trace_rings = trace_rings,
     .monitor_tid = &monitor_tid,
+    .mailboxes = &mailboxes,
+    .mailbox_field = kMailbox,
+    .mailbox_fields = length_of(kMailbox),
+    .mailbox_size = sizeof(co_mailbox),
 };
 
 asm(R"(

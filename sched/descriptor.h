@@ -142,6 +142,18 @@ enum class FieldId : uint16_t {
   // of a carrier
   carrier_tid = 512,
   carrier_running,  // of a slot
+
+  // of a mailbox; from 1.1 on
+  mailbox_next = 768,  // address of the next one, 0: it is the last
+  mailbox_name,        // char[16]
+  mailbox_length,      // messages
+  mailbox_capacity,
+  mailbox_highest,  // most messages that there were
+  mailbox_received,
+  mailbox_refused,     // sends that did not wait and found it full
+  mailbox_waits,       // sends that had to wait
+  mailbox_full_since,  // nanoseconds of CLOCK_MONOTONIC; 0: it is not full
+  mailbox_closed,      // bool
 };
 
 using Address = const volatile void*;  // in the process that is looked at; a reader never follows it itself
@@ -239,6 +251,12 @@ struct DescriptorHeader {
   Address tracing;       // of a uint32_t
   Address trace_rings;   // TraceRing: that of those who are no worker, then one for each worker
   Address monitor_tid;   // of a uint32_t, 0: none
+
+  // from 1.1 on
+  Address mailboxes;  // of the address of the first one of weft/co.h, 0: there is none
+  Address mailbox_field;
+  uint32_t mailbox_fields;
+  uint32_t mailbox_size;
 };
 
 }  // namespace weft

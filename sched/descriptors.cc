@@ -9,6 +9,7 @@
 // monitor's look ends it. Of two locks, that of the private duplicate is the inner one: nobody else can want it and the other.
 #include <cerrno>
 #include <fcntl.h>
+#include <initializer_list>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

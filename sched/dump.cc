@@ -7,6 +7,7 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <initializer_list>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>

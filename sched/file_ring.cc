@@ -6,6 +6,7 @@
 #include "sched/file_ring.h"
 
 #include <cerrno>
+#include <initializer_list>
 #include <linux/io_uring.h>
 #include <poll.h>
 #include <sys/eventfd.h>

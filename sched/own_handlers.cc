@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "asm/signal_frame.h"
 #include "sched/coroutine.h"

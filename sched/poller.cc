@@ -17,6 +17,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <initializer_list>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -7,6 +7,7 @@
 //
 // A wait for several descriptors is simply woken once a call; its hook looks, and counts it if no event had come.
 #include <fcntl.h>
+#include <initializer_list>
 #include <poll.h>
 
 #include "sched/clock.h"

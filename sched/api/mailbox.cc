@@ -10,11 +10,11 @@
 
 namespace weft {
 
+co_mailbox* mailboxes;
+
 namespace {
 
-// All of them, for the inspector.
-Lock list_lock;
-co_mailbox* mailboxes;
+Lock list_lock;  // guards the list of all
 
 constexpr uint64_t kThreadSender = 1ull << 63;
 

@@ -32,3 +32,9 @@ struct co_mailbox {
   weft::Message* blank;
   co_mailbox *next, *previous;  // list of all
 };
+
+namespace weft {
+
+extern co_mailbox* mailboxes;  // all of them, for the inspector, which follows `next` without the lock
+
+}  // namespace weft

@@ -29,9 +29,7 @@ void cancel_locked(Scope* scope) {
 
 bool has_children(void* scope) { return ((Scope*)scope)->children.load(std::memory_order_acquire) != 0; }
 
-int wait_for_children(Scope* scope) {
-  return wait_for(KeyKind::scope, WaitKind::scope, scope, has_children, scope);
-}
+int wait_for_children(Scope* scope) { return wait_for(KeyKind::scope, WaitKind::scope, scope, has_children, scope); }
 
 }  // namespace
 

@@ -98,9 +98,8 @@ bool others_wait(const WaitQueue& queue, const Waiter* caller) {
 
 bool could_happen(const co_select_case_t& one, const Waiter* caller) {
   co_chan* chan = one.chan;
-  return chan->closed || (one.kind == CO_SELECT_SEND
-                              ? chan->length < chan->room || others_wait(chan->receivers, caller)
-                              : chan->length || others_wait(chan->senders, caller));
+  return chan->closed || (one.kind == CO_SELECT_SEND ? chan->length < chan->room || others_wait(chan->receivers, caller)
+                                                     : chan->length || others_wait(chan->senders, caller));
 }
 
 bool join_channels(void* argument, Waiter* waiter, uint64_t ticket) {

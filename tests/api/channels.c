@@ -6,27 +6,27 @@
 
 #include "check.h"
 
-static co_chan_t *make(size_t capacity) {
-  co_chan_t *chan = NULL;
+static co_chan_t* make(size_t capacity) {
+  co_chan_t* chan = NULL;
   MUST(co_chan_create(&chan, sizeof(long), capacity) == 0);
   return chan;
 }
-static int send_value(co_chan_t *chan, long value) { return co_chan_send(chan, &value); }
-static int trysend_value(co_chan_t *chan, long value) { return co_chan_trysend(chan, &value); }
+static int send_value(co_chan_t* chan, long value) { return co_chan_send(chan, &value); }
+static int trysend_value(co_chan_t* chan, long value) { return co_chan_trysend(chan, &value); }
 // The value, or the error as a negative number.
-static long receive(co_chan_t *chan) {
+static long receive(co_chan_t* chan) {
   long value = 0;
   int error = co_chan_recv(chan, &value);
   return error ? -error : value;
 }
-static long tryreceive(co_chan_t *chan) {
+static long tryreceive(co_chan_t* chan) {
   long value = 0;
   int error = co_chan_tryrecv(chan, &value);
   return error ? -error : value;
 }
 
 static void results(void) {
-  co_chan_t *chan = NULL;
+  co_chan_t* chan = NULL;
   EQUAL(co_chan_create(NULL, 8, 1), EINVAL);
   EQUAL(co_chan_create(&chan, SIZE_MAX, 4), EINVAL);
   EQUAL(co_chan_create(&chan, (size_t)1 << 60, 1), ENOMEM);
@@ -81,14 +81,14 @@ static void results(void) {
   co_chan_destroy(chan);
 }
 
-static void *send_one(void *chan) { return (void *)(intptr_t)send_value(chan, 5); }
-static void *receive_one(void *chan) { return (void *)(intptr_t)receive(chan); }
-static int limited_send(void *chan) { return send_value(chan, 5); }
-static int limited_receive(void *chan) { return (int)receive(chan); }
+static void* send_one(void* chan) { return (void*)(intptr_t)send_value(chan, 5); }
+static void* receive_one(void* chan) { return (void*)(intptr_t)receive(chan); }
+static int limited_send(void* chan) { return send_value(chan, 5); }
+static int limited_receive(void* chan) { return (int)receive(chan); }
 
 // Waits that nobody meets end, and leave nothing behind.
 static void waits_end(void) {
-  co_chan_t *chan = make(0);
+  co_chan_t* chan = make(0);
   for (int early = 0; early < 2; early++) {
     co_t sends = begin(send_one, chan);
     if (!early) settle();
@@ -124,17 +124,17 @@ static void waits_end(void) {
 
 // Between all kinds, in order.
 enum { kMany = 2000 };
-static void *send_many(void *chan) {
+static void* send_many(void* chan) {
   for (long i = 1; i <= kMany; i++) EQUAL(send_value(chan, i), 0);
   return NULL;
 }
-static void *send_many_pinned(void *chan) {
+static void* send_many_pinned(void* chan) {
   pin_me();
   return send_many(chan);
 }
 static void in_order(void) {
   for (size_t capacity = 0; capacity < 9; capacity += 4) {
-    co_chan_t *chan = make(capacity);
+    co_chan_t* chan = make(capacity);
     pthread_t thread;
     for (int kind = 0; kind < 3; kind++) {
       co_t sends = 0;
@@ -148,10 +148,10 @@ static void in_order(void) {
   }
 }
 
-static co_select_case_t sending(co_chan_t *chan, long *value) {
+static co_select_case_t sending(co_chan_t* chan, long* value) {
   return (co_select_case_t){.kind = CO_SELECT_SEND, .chan = chan, .value = value};
 }
-static co_select_case_t receiving(co_chan_t *chan, long *value) {
+static co_select_case_t receiving(co_chan_t* chan, long* value) {
   return (co_select_case_t){.kind = CO_SELECT_RECV, .chan = chan, .value = value};
 }
 static co_select_case_t readable(int fd) { return (co_select_case_t){.kind = CO_SELECT_READ, .fd = fd}; }
@@ -241,7 +241,7 @@ static void select_takes_turns(void) {
   long in;
   size_t chosen;
   int seen[2] = {0, 0};
-  co_chan_t *chan[2] = {make(CO_UNBOUNDED), make(CO_UNBOUNDED)};
+  co_chan_t* chan[2] = {make(CO_UNBOUNDED), make(CO_UNBOUNDED)};
   for (int i = 0; i < 100; i++) {
     EQUAL(send_value(chan[0], i), 0);
     EQUAL(send_value(chan[1], i), 0);
@@ -256,18 +256,18 @@ static void select_takes_turns(void) {
   co_chan_destroy(chan[1]);
 }
 
-static void *select_both_ways(void *chan) {
+static void* select_both_ways(void* chan) {
   long out = 3, in = 0;
   size_t chosen = 9;
   co_select_case_t cases[] = {sending(chan, &out), receiving(chan, &in)};
   int error = co_select(cases, 2, &chosen);
   if (!error && chosen == 1) EQUAL(in, 3);
-  return (void *)(intptr_t)(error ? -error : (int)chosen);
+  return (void*)(intptr_t)(error ? -error : (int)chosen);
 }
-static int select_both_limited(void *chan) { return (int)(intptr_t)select_both_ways(chan); }
+static int select_both_limited(void* chan) { return (int)(intptr_t)select_both_ways(chan); }
 // Both directions of one channel: it does not meet itself, nor spin because it sees itself waiting.
 static void select_both(void) {
-  co_chan_t *chan = make(0);
+  co_chan_t* chan = make(0);
   co_t one = begin(select_both_ways, chan), other = begin(select_both_ways, chan);
   EQUAL((intptr_t)end(one) + (intptr_t)end(other), 1);
   one = begin(select_both_ways, chan);
@@ -278,7 +278,7 @@ static void select_both(void) {
   co_chan_destroy(chan);
 }
 
-static void *select_unready(void *chan) {
+static void* select_unready(void* chan) {
   long in;
   size_t chosen;
   int ends_of_pipe[2];
@@ -287,15 +287,15 @@ static void *select_unready(void *chan) {
   int error = co_select(cases, 3, &chosen);
   close(ends_of_pipe[0]);
   close(ends_of_pipe[1]);
-  return (void *)(intptr_t)error;
+  return (void*)(intptr_t)error;
 }
-static int select_unready_limited(void *chan) { return (int)(intptr_t)select_unready(chan); }
-static void *select_unready_pinned(void *chan) {
+static int select_unready_limited(void* chan) { return (int)(intptr_t)select_unready(chan); }
+static void* select_unready_pinned(void* chan) {
   pin_me();
   return select_unready(chan);
 }
 static void select_ends(void) {
-  co_chan_t *chan = make(0);
+  co_chan_t* chan = make(0);
   for (int pinned = 0; pinned < 2; pinned++)
     for (int early = 0; early < 2; early++) {
       co_t waits = begin(pinned ? select_unready_pinned : select_unready, chan);

@@ -6,10 +6,10 @@
 
 #include "check.h"
 
-static void *give_back(void *value) { return value; }
-static void *say_self(void *unused) {
+static void* give_back(void* value) { return value; }
+static void* say_self(void* unused) {
   (void)unused;
-  return (void *)(uintptr_t)co_self();
+  return (void*)(uintptr_t)co_self();
 }
 
 static void spawn_and_join(void) {
@@ -28,7 +28,7 @@ static void spawn_and_join(void) {
   EQUAL(co_get_name(made, name, sizeof name), ESRCH);
   EQUAL(co_join(0, NULL), ESRCH);
   EQUAL(co_join((co_t)-1, NULL), ESRCH);
-  EQUAL((uintptr_t)end(begin(give_back, (void *)42)), 42);
+  EQUAL((uintptr_t)end(begin(give_back, (void*)42)), 42);
 
   // In the same place, and not the same.
   co_t next = begin(give_back, NULL);
@@ -58,23 +58,23 @@ static void attributes(void) {
   }
 }
 
-static void *use_stack(void *size) {
-  volatile char *bytes = __builtin_alloca((uintptr_t)size);
+static void* use_stack(void* size) {
+  volatile char* bytes = __builtin_alloca((uintptr_t)size);
   for (uintptr_t i = 0; i < (uintptr_t)size; i += 1024) bytes[i] = 1;
-  return (void *)(uintptr_t)bytes[0];
+  return (void*)(uintptr_t)bytes[0];
 }
 static void stack_sizes(void) {
   co_attr_t attributes = CO_ATTR_INIT;
   co_t made;
   attributes.stack_size = 20 << 20;
-  MUST(co_spawn(&made, use_stack, (void *)(uintptr_t)(18 << 20), &attributes) == 0);
+  MUST(co_spawn(&made, use_stack, (void*)(uintptr_t)(18 << 20), &attributes) == 0);
   EQUAL((uintptr_t)end(made), 1);
 }
 
 static atomic_int ended;
-static void *count_end(void *unused) {
+static void* count_end(void* unused) {
   (void)unused;
-  co_yield();
+  co_yield ();
   atomic_fetch_add(&ended, 1);
   return NULL;
 }
@@ -91,17 +91,17 @@ static void detached(void) {
   EQUAL(co_detach(made), 0);
   error = co_detach(made);
   CHECK(error == EINVAL || error == ESRCH);
-  while (atomic_load(&ended) < 3) co_yield();
+  while (atomic_load(&ended) < 3) co_yield ();
 }
 
-static void *suspend_me(void *times) {
+static void* suspend_me(void* times) {
   for (long i = (long)times; i > 0; i--) EQUAL(co_suspend(), 0);
   return NULL;
 }
-static void *join_it(void *co) { return (void *)(intptr_t)co_join(*(co_t *)co, NULL); }
+static void* join_it(void* co) { return (void*)(intptr_t)co_join(*(co_t*)co, NULL); }
 
 static void joined_twice(void) {
-  co_t waits = begin(suspend_me, (void *)1);
+  co_t waits = begin(suspend_me, (void*)1);
   co_t joiner = begin(join_it, &waits);
   // One of the two has it, whoever comes first.
   settle();
@@ -114,7 +114,7 @@ static void joined_twice(void) {
 static void join_oneself(void) { EQUAL(co_join(co_self(), NULL), co_self() ? EDEADLK : ESRCH); }
 
 static void join_ends(void) {
-  co_t waits = begin(suspend_me, (void *)1);
+  co_t waits = begin(suspend_me, (void*)1);
   co_t joiner = begin(join_it, &waits);
   settle();
   EQUAL(co_cancel(joiner), 0);
@@ -130,7 +130,7 @@ static void join_ends(void) {
 
 static void suspended(void) {
   // Before it comes to wait, twice, counts as once.
-  co_t waits = begin(suspend_me, (void *)2);
+  co_t waits = begin(suspend_me, (void*)2);
   EQUAL(co_resume(waits), 0);
   settle();
   EQUAL(co_resume(waits), 0);
@@ -147,9 +147,9 @@ static void suspended(void) {
   EQUAL(co_suspend(), ETIMEDOUT);
   EQUAL(co_deadline_end(&limit), ETIMEDOUT);
 }
-static void *suspend_result(void *unused) {
+static void* suspend_result(void* unused) {
   (void)unused;
-  return (void *)(intptr_t)co_suspend();
+  return (void*)(intptr_t)co_suspend();
 }
 static void suspended_canceled(void) {
   for (int early = 0; early < 2; early++) {
@@ -160,7 +160,7 @@ static void suspended_canceled(void) {
   }
 }
 
-static void *name_me(void *unused) {
+static void* name_me(void* unused) {
   (void)unused;
   char name[16], kernels[16];
   EQUAL(co_get_name(co_self(), name, sizeof name), 0);
@@ -189,7 +189,7 @@ static void names(void) {
 }
 
 static void priorities(void) {
-  co_t made = begin(suspend_me, (void *)1);
+  co_t made = begin(suspend_me, (void*)1);
   EQUAL(co_set_priority(made, CO_PRIORITY_HIGH), 0);
   EQUAL(co_set_priority(made, CO_PRIORITY_LOW), 0);
   EQUAL(co_set_priority(made, 2), EINVAL);
@@ -200,15 +200,15 @@ static void priorities(void) {
 
 static co_key_t key;
 static atomic_int destroyed;
-static void destroy(void *value) {
+static void destroy(void* value) {
   CHECK(value == &key);
   atomic_fetch_add(&destroyed, 1);
 }
-static void *local_value(void *unused) {
+static void* local_value(void* unused) {
   (void)unused;
   CHECK(co_get_local(key) == NULL);
   EQUAL(co_set_local(key, &key), 0);
-  co_yield();
+  co_yield ();
   CHECK(co_get_local(key) == &key);
   return NULL;
 }
@@ -236,25 +236,25 @@ static void all_keys(void) {
 }
 
 static _Thread_local int own = 5;
-static void *keep_own(void *value) {
+static void* keep_own(void* value) {
   EQUAL(own, 5);
   own = (int)(intptr_t)value;
   errno = own;
-  for (int i = 0; i < 100; i++) co_yield();
+  for (int i = 0; i < 100; i++) co_yield ();
   EQUAL(errno, own);
   EQUAL(own, (intptr_t)value);
   return NULL;
 }
 static void thread_locals(void) {
   co_t made[50];
-  for (int i = 0; i < 50; i++) made[i] = begin(keep_own, (void *)(intptr_t)(i + 10));
+  for (int i = 0; i < 50; i++) made[i] = begin(keep_own, (void*)(intptr_t)(i + 10));
   for (int i = 0; i < 50; i++) end(made[i]);
   EQUAL(own, 5);
 }
 
-static void *leave(void *unused) {
+static void* leave(void* unused) {
   (void)unused;
-  pthread_exit((void *)9);
+  pthread_exit((void*)9);
 }
 static void left_by_pthread_exit(void) { EQUAL((uintptr_t)end(begin(leave, NULL)), 9); }
 
@@ -274,6 +274,6 @@ int main(void) {
   anywhere(all_keys);
   anywhere(thread_locals);
   anywhere(left_by_pthread_exit);
-  EQUAL(co_yield(), 0);
+  EQUAL(co_yield (), 0);
   return finish();
 }

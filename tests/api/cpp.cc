@@ -39,7 +39,10 @@ struct Counted {
   int value = 0;
   bool owns = true;
   explicit Counted(int given = 0) : value(given) { alive++; }
-  Counted(Counted&& other) noexcept : value(other.value), owns(std::exchange(other.owns, false)) { alive += owns; alive -= owns; }
+  Counted(Counted&& other) noexcept : value(other.value), owns(std::exchange(other.owns, false)) {
+    alive += owns;
+    alive -= owns;
+  }
   Counted& operator=(Counted&& other) noexcept {
     if (owns) alive--;
     value = other.value;
@@ -139,11 +142,12 @@ void destructors() {
   EQUAL(error_of(outer->join()), 0);
   CHECK(ended);
   ended = false;
-  if (co_self())
-    EQUAL(error_of(weft::with_deadline(1ms, [&] { auto inner = weft::spawn(body); })), 0);
+  if (co_self()) EQUAL(error_of(weft::with_deadline(1ms, [&] { auto inner = weft::spawn(body); })), 0);
   // What nobody joins is given back all the same.
   const int before = Counted::alive;
-  { auto one = weft::spawn([](Counted kept) { return kept; }, Counted(1)); }
+  {
+    auto one = weft::spawn([](Counted kept) { return kept; }, Counted(1));
+  }
   auto detached = weft::spawn([](Counted) {}, Counted(1));
   EQUAL(error_of(detached->detach()), 0);
   while (Counted::alive != before) weft::yield();
@@ -159,12 +163,14 @@ void deadlines() {
     CHECK(throws<int>([] { (void)weft::with_deadline(0s, []() -> int { throw 3; }); }));
     EQUAL(error_of(weft::this_coroutine::canceled()), 0);
     EQUAL(error_of(weft::with_deadline(std::chrono::hours::max(), [] { return weft::sleep_for(1us); })), 0);
-    EQUAL(error_of(weft::with_deadline(0ms, [] {
-            EQUAL(weft::shield([] { return error_of(weft::sleep_for(1ms)); }), 0);
-            CHECK(throws<std::string>([] { weft::shield([] { throw std::string("x"); }); }));
-            return weft::sleep_for(1h);
-          })),
-          ETIMEDOUT);
+    EQUAL(
+        error_of(weft::with_deadline(0ms,
+                                     [] {
+                                       EQUAL(weft::shield([] { return error_of(weft::sleep_for(1ms)); }), 0);
+                                       CHECK(throws<std::string>([] { weft::shield([] { throw std::string("x"); }); }));
+                                       return weft::sleep_for(1h);
+                                     })),
+        ETIMEDOUT);
     EQUAL(error_of(weft::sleep_for(1ms)), 0);
   }
   EQUAL(weft::shield([] { return 4; }), 4);
@@ -569,8 +575,8 @@ void standard_condition() {
 
 int main() {
   results();
-  for (void (*test)() : {coroutines, destructors, deadlines, runtimes, scopes, locks, channels, mailboxes, selects, actors, locals,
-                         offloads, servers, standard_condition})
+  for (void (*test)() : {coroutines, destructors, deadlines, runtimes, scopes, locks, channels, mailboxes, selects,
+                         actors, locals, offloads, servers, standard_condition})
     anywhere(test);
   return finish();
 }

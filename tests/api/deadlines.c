@@ -13,14 +13,14 @@ static void sleeps(void) {
   CHECK(co_now() >= before + kMillisecond);
 }
 
-static void *sleep_long(void *unused) {
+static void* sleep_long(void* unused) {
   (void)unused;
   int error = co_sleep(kLong);
   EQUAL(co_canceled(), error);
   EQUAL(co_sleep(0), 0);
   EQUAL(co_sleep_until(co_now() + kLong), error);
   EQUAL(co_sleep(UINT64_MAX), error);
-  return (void *)(intptr_t)error;
+  return (void*)(intptr_t)error;
 }
 static void canceled(void) {
   co_t one = begin(sleep_long, NULL);
@@ -31,7 +31,7 @@ static void canceled(void) {
   EQUAL(co_cancel(one), ESRCH);
   EQUAL(co_canceled(), 0);
 }
-static void *cancel_me(void *unused) {
+static void* cancel_me(void* unused) {
   (void)unused;
   EQUAL(co_cancel(co_self()), 0);
   EQUAL(co_canceled(), ECANCELED);
@@ -43,7 +43,7 @@ static void *cancel_me(void *unused) {
   return NULL;
 }
 
-static int limited(void *argument) {
+static int limited(void* argument) {
   CHECK(argument == &check_failures);
   EQUAL(co_canceled(), 0);
   int error = co_sleep(kLong);
@@ -91,7 +91,7 @@ static void nested(void) {
   EQUAL(co_deadline_end(&outer), ETIMEDOUT);
 }
 
-static int shielded(void *unused) {
+static int shielded(void* unused) {
   (void)unused;
   EQUAL(co_canceled(), 0);
   EQUAL(co_sleep(kMillisecond), 0);
@@ -104,12 +104,12 @@ static int shielded(void *unused) {
   }
   return 5;
 }
-static int shielded_twice(void *unused) {
+static int shielded_twice(void* unused) {
   EQUAL(co_shield(shielded, unused), 5);
   EQUAL(co_sleep(kMillisecond), 0);
   return 6;
 }
-static void *shield_me(void *unused) {
+static void* shield_me(void* unused) {
   (void)unused;
   co_deadline_t limit;
   EQUAL(co_deadline_begin(&limit, 0), 0);

@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-int main(int count, char **libraries) {
+int main(int count, char** libraries) {
   int failures = count < 2;
   for (int i = 1; i < count; i++) {
-    void *loaded = dlopen(libraries[i], RTLD_NOW);
-    const char *error = dlerror();
-    if (loaded || !error || !strstr(error, "libweft.so") || !strstr(error, "cannot be dlopen()ed") || strchr(error, '\n')) {
+    void* loaded = dlopen(libraries[i], RTLD_NOW);
+    const char* error = dlerror();
+    if (loaded || !error || !strstr(error, "libweft.so") || !strstr(error, "cannot be dlopen()ed") ||
+        strchr(error, '\n')) {
       fprintf(stderr, "%s: %s\n", libraries[i], loaded ? "was loaded" : error);
       failures++;
     }

@@ -2,7 +2,7 @@
 // co.h by itself, as C11 has it: every initialiser and every name it gives.
 #include "weft/co.h"
 
-static void *start(void *argument) { return argument; }
+static void* start(void* argument) { return argument; }
 
 int main(void) {
   co_attr_t attributes = CO_ATTR_INIT;
@@ -15,6 +15,6 @@ int main(void) {
   co_select_case_t one = {.kind = CO_SELECT_TIME, .time = co_now()};
   co_t made;
   size_t chosen;
-  return (int)sizeof mutex + (int)sizeof cond + (int)sizeof sem + (int)sizeof rwlock + (int)sizeof once + (int)sizeof group +
-         co_spawn(&made, start, NULL, &attributes) + co_yield() + co_select(&one, 1, &chosen);
+  return (int)sizeof mutex + (int)sizeof cond + (int)sizeof sem + (int)sizeof rwlock + (int)sizeof once +
+         (int)sizeof group + co_spawn(&made, start, NULL, &attributes) + co_yield () + co_select(&one, 1, &chosen);
 }

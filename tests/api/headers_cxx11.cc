@@ -5,5 +5,5 @@
 int main() {
   co_attr_t attributes = CO_ATTR_INIT;
   co_mutex_t mutex = CO_MUTEX_INIT;
-  return static_cast<int>(attributes.size + sizeof mutex) + co_yield();
+  return static_cast<int>(attributes.size + sizeof mutex) + co_yield ();
 }

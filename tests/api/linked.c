@@ -12,21 +12,21 @@
 static int adopted;
 static _Thread_local int own;
 
-static void *look(void *unused) {
+static void* look(void* unused) {
   (void)unused;
   EQUAL(own, 0);
   own = 1;
   EQUAL(co_self() != 0, adopted);
   EQUAL(co_resume(co_self()), adopted ? 0 : ESRCH);
   EQUAL(co_suspend(), adopted ? 0 : EPERM);
-  return (void *)(uintptr_t)co_self();
+  return (void*)(uintptr_t)co_self();
 }
-static int look_c11(void *unused) { return look(unused) != NULL; }
+static int look_c11(void* unused) { return look(unused) != NULL; }
 
 static void make_threads(void) {
   pthread_t thread;
   thrd_t c11;
-  void *result = NULL;
+  void* result = NULL;
   int status = 9;
   MUST(pthread_create(&thread, NULL, look, NULL) == 0);
   MUST(pthread_join(thread, &result) == 0);
@@ -37,7 +37,7 @@ static void make_threads(void) {
 }
 
 // Of a coroutine they inherit what it is called and which signals it blocks.
-static void *inherits(void *unused) {
+static void* inherits(void* unused) {
   (void)unused;
   char name[16];
   sigset_t mask;
@@ -64,7 +64,7 @@ static void make_heirs(void) {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static long turn;
-static void *take_turns(void *number) {
+static void* take_turns(void* number) {
   for (int i = 0; i < 200; i++) {
     MUST(pthread_mutex_lock(&mutex) == 0);
     while (turn % 2 != (intptr_t)number) MUST(pthread_cond_wait(&cond, &mutex) == 0);
@@ -77,16 +77,16 @@ static void *take_turns(void *number) {
 static void shared_locks(void) {
   pthread_t thread;
   turn = 0;
-  MUST(pthread_create(&thread, NULL, take_turns, (void *)0) == 0);
-  end(begin(take_turns, (void *)1));
+  MUST(pthread_create(&thread, NULL, take_turns, (void*)0) == 0);
+  end(begin(take_turns, (void*)1));
   MUST(pthread_join(thread, NULL) == 0);
   EQUAL(turn, 400);
 }
 
-static co_chan_t *chan;
+static co_chan_t* chan;
 static co_mutex_t own_mutex = CO_MUTEX_INIT;
 static co_sem_t own_sem = CO_SEM_INIT(0);
-static void *send_all(void *unused) {
+static void* send_all(void* unused) {
   (void)unused;
   for (long i = 0; i < 1000; i++) {
     EQUAL(co_chan_send(chan, &i), 0);
@@ -97,14 +97,14 @@ static void *send_all(void *unused) {
   EQUAL(co_sem_post(&own_sem), 0);
   return NULL;
 }
-static int child(void *unused) {
+static int child(void* unused) {
   (void)unused;
   return 0;
 }
-static void *same(void *value) { return value; }
+static void* same(void* value) { return value; }
 static void disabled(void) {
   co_t made = 0;
-  void *result = NULL;
+  void* result = NULL;
   co_scope_t scope;
   pthread_t thread;
   EQUAL(co_spawn(&made, look, NULL, NULL), ENOSYS);
@@ -114,7 +114,7 @@ static void disabled(void) {
   EQUAL(co_scope_wait(&scope), 0);
   EQUAL(co_join(1, NULL), ESRCH);
   EQUAL(co_self(), 0);
-  EQUAL(co_yield(), 0);
+  EQUAL(co_yield (), 0);
   EQUAL(co_offload(same, &made, &result), 0);
   CHECK(result == &made);
   EQUAL(co_sleep(kMillisecond), 0);
@@ -140,7 +140,7 @@ static void disabled(void) {
   co_chan_destroy(chan);
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   MUST(count == 2);
   adopted = !strcmp(arguments[1], "preloaded");
   if (!strcmp(arguments[1], "disabled")) {

@@ -24,16 +24,14 @@ static int wait_cond(void) {
   return error;
 }
 
-static void *call(void *wait) { return (void *)(intptr_t)((int (*)(void))wait)(); }
-static int call_limited(void *wait) { return ((int (*)(void))wait)(); }
-static void *pin_and_call(void *wait) {
+static void* call(void* wait) { return (void*)(intptr_t)((int (*)(void))wait)(); }
+static int call_limited(void* wait) { return ((int (*)(void))wait)(); }
+static void* pin_and_call(void* wait) {
   pin_me();
   return call(wait);
 }
-static void *limit_and_call(void *wait) {
-  return (void *)(intptr_t)co_with_deadline(kMillisecond, call_limited, wait);
-}
-static void *pin_limit_and_call(void *wait) {
+static void* limit_and_call(void* wait) { return (void*)(intptr_t)co_with_deadline(kMillisecond, call_limited, wait); }
+static void* pin_limit_and_call(void* wait) {
   pin_me();
   return limit_and_call(wait);
 }
@@ -42,12 +40,12 @@ static void *pin_limit_and_call(void *wait) {
 static void ends(int (*wait)(void)) {
   for (int pinned = 0; pinned < 2; pinned++) {
     for (int early = 0; early < 2; early++) {
-      co_t waits = begin(pinned ? pin_and_call : call, (void *)wait);
+      co_t waits = begin(pinned ? pin_and_call : call, (void*)wait);
       if (!early) settle();
       EQUAL(co_cancel(waits), 0);
       EQUAL((intptr_t)end(waits), ECANCELED);
     }
-    EQUAL((intptr_t)end(begin(pinned ? pin_limit_and_call : limit_and_call, (void *)wait)), ETIMEDOUT);
+    EQUAL((intptr_t)end(begin(pinned ? pin_limit_and_call : limit_and_call, (void*)wait)), ETIMEDOUT);
   }
 }
 
@@ -122,7 +120,7 @@ static void waits_end(void) {
 }
 
 // A condition's waiter whose deadline has passed waits for the mutex without spinning.
-static int wait_behind_holder(void *unused) {
+static int wait_behind_holder(void* unused) {
   (void)unused;
   EQUAL(co_mutex_lock(&mutex), 0);
   EQUAL(co_cond_wait(&cond, &mutex), ETIMEDOUT);
@@ -130,14 +128,14 @@ static int wait_behind_holder(void *unused) {
   EQUAL(co_mutex_unlock(&mutex), 0);
   return 0;
 }
-static void *limited_waiter(void *started) {
-  atomic_store((atomic_int *)started, 1);
-  return (void *)(intptr_t)co_with_deadline(10 * kMillisecond, wait_behind_holder, NULL);
+static void* limited_waiter(void* started) {
+  atomic_store((atomic_int*)started, 1);
+  return (void*)(intptr_t)co_with_deadline(10 * kMillisecond, wait_behind_holder, NULL);
 }
 static void condition_behind_holder(void) {
   atomic_int started = 0;
   co_t waits = begin(limited_waiter, &started);
-  while (!atomic_load(&started)) co_yield();
+  while (!atomic_load(&started)) co_yield ();
   EQUAL(co_sleep(5 * kMillisecond), 0);
   EQUAL(co_mutex_lock(&mutex), 0);
   EQUAL(co_sleep(20 * kMillisecond), 0);
@@ -146,20 +144,20 @@ static void condition_behind_holder(void) {
 }
 
 // Unwound out of a wait for a condition, its cleanup handlers run with the mutex held.
-static void unlock_held(void *unused) {
+static void unlock_held(void* unused) {
   (void)unused;
   EQUAL(co_mutex_trylock(&mutex), EBUSY);
   EQUAL(co_mutex_unlock(&mutex), 0);
 }
-static void *wait_to_be_unwound(void *unused) {
+static void* wait_to_be_unwound(void* unused) {
   EQUAL(co_mutex_lock(&mutex), 0);
   pthread_cleanup_push(unlock_held, unused);
   for (;;) co_cond_wait(&cond, &mutex);
   pthread_cleanup_pop(0);
   return NULL;
 }
-static void *handle_and_wait(void *handle) {
-  *(pthread_t *)handle = pthread_self();
+static void* handle_and_wait(void* handle) {
+  *(pthread_t*)handle = pthread_self();
   EQUAL(co_sem_post(&sem), 0);
   return wait_to_be_unwound(NULL);
 }
@@ -184,21 +182,21 @@ static void once_body(void) {
   EQUAL(co_sleep(kMillisecond), 0);
 }
 
-static void *share(void *unused) {
+static void* share(void* unused) {
   (void)unused;
   for (int i = 0; i < kRounds; i++) {
     EQUAL(co_mutex_lock(&mutex), 0);
     shared_count++;
-    if (i % 16 == 0) co_yield();
+    if (i % 16 == 0) co_yield ();
     EQUAL(co_mutex_unlock(&mutex), 0);
     if (i % 4) {
       EQUAL(co_rwlock_rdlock(&rwlock), 0);
       CHECK(__atomic_load_n(&readers_in, __ATOMIC_RELAXED) >= 0);
-      if (i % 16 == 1) co_yield();
+      if (i % 16 == 1) co_yield ();
     } else {
       EQUAL(co_rwlock_wrlock(&rwlock), 0);
       __atomic_store_n(&readers_in, -1, __ATOMIC_RELAXED);
-      if (i % 16 == 0) co_yield();
+      if (i % 16 == 0) co_yield ();
       __atomic_store_n(&readers_in, 0, __ATOMIC_RELAXED);
     }
     EQUAL(co_rwlock_unlock(&rwlock), 0);
@@ -208,11 +206,11 @@ static void *share(void *unused) {
   EQUAL(co_wait_group_done(&group), 0);
   return NULL;
 }
-static void *share_pinned(void *unused) {
+static void* share_pinned(void* unused) {
   pin_me();
   return share(unused);
 }
-static void *share_on_thread(void *unused) {
+static void* share_on_thread(void* unused) {
   EQUAL(co_self(), 0);
   return share(unused);
 }
@@ -240,7 +238,7 @@ static void shared(void) {
 
 // A token goes round: each takes it by the condition and passes it on.
 static long turn;
-static void *take_turns(void *number) {
+static void* take_turns(void* number) {
   for (int round = 0; round < 50; round++) {
     EQUAL(co_mutex_lock(&mutex), 0);
     while (turn % 3 != (intptr_t)number) EQUAL(co_cond_wait(&cond, &mutex), 0);
@@ -251,15 +249,15 @@ static void *take_turns(void *number) {
   }
   return NULL;
 }
-static void *take_turns_pinned(void *number) {
+static void* take_turns_pinned(void* number) {
   pin_me();
   return take_turns(number);
 }
 static void turns(void) {
   pthread_t thread;
   turn = 0;
-  MUST(pthread_create(&thread, NULL, take_turns, (void *)0) == 0);
-  co_t one = begin(take_turns, (void *)1), other = begin(take_turns_pinned, (void *)2);
+  MUST(pthread_create(&thread, NULL, take_turns, (void*)0) == 0);
+  co_t one = begin(take_turns, (void*)1), other = begin(take_turns_pinned, (void*)2);
   for (int i = 0; i < 150; i++) EQUAL(co_sem_wait(&sem), 0);
   EQUAL(co_sem_trywait(&sem), EAGAIN);
   MUST(pthread_join(thread, NULL) == 0);
@@ -270,14 +268,14 @@ static void turns(void) {
 
 // A writer that waits goes before a reader that comes after it.
 static atomic_int order;
-static void *writer(void *started) {
-  atomic_store((atomic_int *)started, 1);
+static void* writer(void* started) {
+  atomic_store((atomic_int*)started, 1);
   EQUAL(co_rwlock_wrlock(&rwlock), 0);
   EQUAL(atomic_fetch_add(&order, 1), 0);
   EQUAL(co_rwlock_unlock(&rwlock), 0);
   return NULL;
 }
-static void *reader(void *unused) {
+static void* reader(void* unused) {
   (void)unused;
   EQUAL(co_rwlock_rdlock(&rwlock), 0);
   EQUAL(atomic_fetch_add(&order, 1), 1);
@@ -292,7 +290,7 @@ static void writers_first(void) {
   // It waits when a reader can no longer get in.
   while (co_rwlock_tryrdlock(&rwlock) == 0) {
     EQUAL(co_rwlock_unlock(&rwlock), 0);
-    co_yield();
+    co_yield ();
   }
   co_t reads = begin(reader, NULL);
   settle();

@@ -118,7 +118,7 @@ static int call_sem_timedwait(void) {
 static pthread_t parked_handle;
 static int call_join(void) { return pthread_join(parked_handle, NULL); }
 static int call_stdio(void) {
-  FILE *stream = fdopen(dup(quiet[0]), "r");
+  FILE* stream = fdopen(dup(quiet[0]), "r");
   MUST(stream != NULL);
   errno = 0;
   EQUAL(fgetc(stream), EOF);
@@ -129,49 +129,50 @@ static int call_stdio(void) {
 }
 
 static const struct plain {
-  const char *name;
+  const char* name;
   int (*call)(void);
   int in_lot;  // waits in the parking lot: ended in a pinned coroutine too
 } kCalls[] = {
-#define CALL(name, in_lot) {#name, call_##name, in_lot}
-    CALL(read, 0),      CALL(read_pipe, 0),  CALL(readv, 0),     CALL(recv, 0),     CALL(recv_all, 0),
-    CALL(recvfrom, 0),  CALL(recvmsg, 0),    CALL(write, 0),     CALL(write_pipe, 0), CALL(send, 0),
-    CALL(sendmsg, 0),   CALL(accept, 0),     CALL(accept4, 0),   CALL(poll, 0),     CALL(poll_nothing, 0),
-    CALL(ppoll, 0),     CALL(select, 0),     CALL(pselect, 0),   CALL(nanosleep, 0), CALL(clock_nanosleep, 0),
-    CALL(usleep, 0),    CALL(sleep, 0),      CALL(pause, 0),     CALL(cond_wait, 1), CALL(cond_timedwait, 1),
-    CALL(sem_wait, 1),  CALL(sem_timedwait, 1), CALL(join, 1),   CALL(stdio, 0),
+#define CALL(name, in_lot) \
+  { #name, call_##name, in_lot }
+    CALL(read, 0),     CALL(read_pipe, 0),     CALL(readv, 0),   CALL(recv, 0),       CALL(recv_all, 0),
+    CALL(recvfrom, 0), CALL(recvmsg, 0),       CALL(write, 0),   CALL(write_pipe, 0), CALL(send, 0),
+    CALL(sendmsg, 0),  CALL(accept, 0),        CALL(accept4, 0), CALL(poll, 0),       CALL(poll_nothing, 0),
+    CALL(ppoll, 0),    CALL(select, 0),        CALL(pselect, 0), CALL(nanosleep, 0),  CALL(clock_nanosleep, 0),
+    CALL(usleep, 0),   CALL(sleep, 0),         CALL(pause, 0),   CALL(cond_wait, 1),  CALL(cond_timedwait, 1),
+    CALL(sem_wait, 1), CALL(sem_timedwait, 1), CALL(join, 1),    CALL(stdio, 0),
 };
 enum { kCount = sizeof kCalls / sizeof *kCalls };
 
-static void *make_call(void *call) {
-  const struct plain *plain = call;
-  return (void *)(intptr_t)plain->call();
+static void* make_call(void* call) {
+  const struct plain* plain = call;
+  return (void*)(intptr_t)plain->call();
 }
-static void *make_call_pinned(void *call) {
+static void* make_call_pinned(void* call) {
   pin_me();
   return make_call(call);
 }
-static int call_limited(void *call) { return ((const struct plain *)call)->call(); }
-static void *make_call_limited(void *call) {
+static int call_limited(void* call) { return ((const struct plain*)call)->call(); }
+static void* make_call_limited(void* call) {
   int error = co_with_deadline(5 * kMillisecond, call_limited, call);
   // A limit that has passed before.
   EQUAL(co_with_deadline(0, call_limited, call), error);
   EQUAL(co_canceled(), 0);
-  return (void *)(intptr_t)error;
+  return (void*)(intptr_t)error;
 }
-static void *make_call_limited_pinned(void *call) {
+static void* make_call_limited_pinned(void* call) {
   pin_me();
   return make_call_limited(call);
 }
 
-static void says(const struct plain *plain, void *result, int error) {
+static void says(const struct plain* plain, void* result, int error) {
   if ((intptr_t)result != error) fprintf(stderr, "of %s:\n", plain->name);
   EQUAL((intptr_t)result, error);
 }
 
 static void each_is_ended(void) {
   for (int i = 0; i < kCount; i++) {
-    void *plain = (void *)&kCalls[i];
+    void* plain = (void*)&kCalls[i];
     for (int pinned = 0; pinned <= kCalls[i].in_lot; pinned++) {
       for (int early = 0; early < 2; early++) {
         co_t calls = begin(pinned ? make_call_pinned : make_call, plain);
@@ -187,8 +188,7 @@ static void each_is_ended(void) {
 // All of them at once, by one cancellation each.
 static void all_are_ended(void) {
   co_t calls[kCount];
-  for (int i = 0; i < kCount; i++)
-    calls[i] = kCalls[i].call == call_join ? 0 : begin(make_call, (void *)&kCalls[i]);
+  for (int i = 0; i < kCount; i++) calls[i] = kCalls[i].call == call_join ? 0 : begin(make_call, (void*)&kCalls[i]);
   settle();
   for (int i = 0; i < kCount; i++)
     if (calls[i]) EQUAL(co_cancel(calls[i]), 0);
@@ -197,7 +197,7 @@ static void all_are_ended(void) {
 }
 
 // What need not wait goes on.
-static void *last_words(void *unused) {
+static void* last_words(void* unused) {
   (void)unused;
   int pair[2];
   EQUAL(co_cancel(co_self()), 0);
@@ -218,18 +218,18 @@ static void *last_words(void *unused) {
   EQUAL(sem_wait(&sem), 0);
   EQUAL(usleep(0), 0);
   // Threads and coroutines are made, and the ones that have ended are joined.
-  co_t made = begin(make_call, (void *)&kCalls[0]);
+  co_t made = begin(make_call, (void*)&kCalls[0]);
   EQUAL(co_cancel(made), 0);
   EQUAL(co_detach(made), 0);
   return NULL;
 }
 
 // A part that was moved is told, not the end.
-static void *partly(void *pair) {
+static void* partly(void* pair) {
   static char much[1 << 20];
-  ssize_t sent = send(((int *)pair)[0], much, sizeof much, 0);
+  ssize_t sent = send(((int*)pair)[0], much, sizeof much, 0);
   CHECK(sent > 0 && sent < (ssize_t)sizeof much);
-  FAILS(send(((int *)pair)[0], much, sizeof much, 0), ECANCELED);
+  FAILS(send(((int*)pair)[0], much, sizeof much, 0), ECANCELED);
   return NULL;
 }
 static void told_in_part(void) {
@@ -248,8 +248,8 @@ static int call_connect(void) {
   struct sockaddr_in address;
   socklen_t size = sizeof address;
   int fd = socket(AF_INET, SOCK_STREAM, 0);
-  MUST(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
-  int error = BY_ERRNO(connect(fd, (struct sockaddr *)&address, size));
+  MUST(getsockname(listening, (struct sockaddr*)&address, &size) == 0);
+  int error = BY_ERRNO(connect(fd, (struct sockaddr*)&address, size));
   close(fd);
   return error;
 }
@@ -258,21 +258,21 @@ static void connects(void) {
   socklen_t size = sizeof address;
   int kept = listening;
   listening = socket(AF_INET, SOCK_STREAM, 0);
-  MUST(bind(listening, (struct sockaddr *)&address, size) == 0 && listen(listening, 0) == 0);
-  MUST(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
+  MUST(bind(listening, (struct sockaddr*)&address, size) == 0 && listen(listening, 0) == 0);
+  MUST(getsockname(listening, (struct sockaddr*)&address, &size) == 0);
   int waiting[4];
   for (int i = 0; i < 4; i++) {
     waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(waiting[i], (struct sockaddr *)&address, size);
+    connect(waiting[i], (struct sockaddr*)&address, size);
   }
   static const struct plain kConnect = {"connect", call_connect, 0};
   for (int early = 0; early < 2; early++) {
-    co_t calls = begin(make_call, (void *)&kConnect);
+    co_t calls = begin(make_call, (void*)&kConnect);
     if (!early) settle();
     EQUAL(co_cancel(calls), 0);
     says(&kConnect, end(calls), ECANCELED);
   }
-  says(&kConnect, end(begin(make_call_limited, (void *)&kConnect)), ETIMEDOUT);
+  says(&kConnect, end(begin(make_call_limited, (void*)&kConnect)), ETIMEDOUT);
   for (int i = 0; i < 4; i++) close(waiting[i]);
   close(listening);
   listening = kept;
@@ -280,7 +280,7 @@ static void connects(void) {
 
 // A condition variable says it once; who does not listen waits for its signal, does not spin, and lets others have the mutex.
 static int happened, rounds;
-static void *wait_for_it(void *unused) {
+static void* wait_for_it(void* unused) {
   (void)unused;
   MUST(pthread_mutex_lock(&mutex) == 0);
   while (!happened) {
@@ -308,16 +308,16 @@ static void not_listened_to(void) {
 }
 
 // Not ended: locks, and calls that wait in the kernel itself.
-static void *lock_held(void *unused) {
+static void* lock_held(void* unused) {
   (void)unused;
   EQUAL(co_cancel(co_self()), 0);
   int error = pthread_mutex_lock(&mutex);
   EQUAL(pthread_mutex_unlock(&mutex), 0);
-  return (void *)(intptr_t)error;
+  return (void*)(intptr_t)error;
 }
-static void *look_up(void *unused) {
+static void* look_up(void* unused) {
   (void)unused;
-  struct addrinfo *found = NULL;
+  struct addrinfo* found = NULL;
   EQUAL(co_cancel(co_self()), 0);
   int error = getaddrinfo("127.0.0.1", "80", NULL, &found);
   CHECK(error || found);
@@ -337,9 +337,9 @@ static void not_ended(void) {
   end(begin(look_up, NULL));
 }
 
-static void *park_for_good(void *ready) {
+static void* park_for_good(void* ready) {
   parked_handle = pthread_self();
-  atomic_store((atomic_int *)ready, 1);
+  atomic_store((atomic_int*)ready, 1);
   EQUAL(co_suspend(), 0);
   return NULL;
 }
@@ -357,9 +357,9 @@ int main(void) {
   MUST(fcntl(full_pipe[1], F_SETFL, 0) == 0);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   listening = socket(AF_INET, SOCK_STREAM, 0);
-  MUST(bind(listening, (struct sockaddr *)&address, sizeof address) == 0 && listen(listening, 4) == 0);
+  MUST(bind(listening, (struct sockaddr*)&address, sizeof address) == 0 && listen(listening, 4) == 0);
   co_t parked = begin(park_for_good, &ready);
-  while (!atomic_load(&ready)) co_yield();
+  while (!atomic_load(&ready)) co_yield ();
 
   each_is_ended();
   all_are_ended();

@@ -11,24 +11,24 @@
 
 #include "check.h"
 
-extern char **environ;
+extern char** environ;
 
-static void *same(void *value) { return value; }
-static void *sleep_long(void *unused) {
+static void* same(void* value) { return value; }
+static void* sleep_long(void* unused) {
   (void)unused;
-  return (void *)(intptr_t)co_sleep(kLong);
+  return (void*)(intptr_t)co_sleep(kLong);
 }
 
 // Others that wait in every way when the process forks or ends.
 static co_mutex_t held = CO_MUTEX_INIT;
-static co_chan_t *chan;
-static void *wait_for_mutex(void *unused) {
+static co_chan_t* chan;
+static void* wait_for_mutex(void* unused) {
   (void)unused;
   EQUAL(co_mutex_lock(&held), 0);
   EQUAL(co_mutex_unlock(&held), 0);
   return NULL;
 }
-static void *wait_for_value(void *unused) {
+static void* wait_for_value(void* unused) {
   (void)unused;
   long value;
   EQUAL(co_chan_recv(chan, &value), EPIPE);
@@ -64,15 +64,15 @@ static int in_child(void) {
   EQUAL(co_join(others[0], NULL), ESRCH);
   EQUAL(co_cancel(others[0]), ESRCH);
   EQUAL(co_sleep(kMillisecond), 0);
-  EQUAL((intptr_t)end(begin(same, (void *)3)), 3);
+  EQUAL((intptr_t)end(begin(same, (void*)3)), 3);
   co_t sleeps = begin(sleep_long, NULL);
   settle();
   EQUAL(co_cancel(sleeps), 0);
   EQUAL((intptr_t)end(sleeps), ECANCELED);
-  co_mailbox_t *mailbox;
+  co_mailbox_t* mailbox;
   EQUAL(co_mailbox_create(&mailbox, 8, 8, NULL), 0);
   co_mailbox_destroy(mailbox);
-  void *result = NULL;
+  void* result = NULL;
   EQUAL(co_offload(same, &held, &result), 0);
   CHECK(result == &held);
   return check_failures ? 1 : 9;
@@ -82,7 +82,7 @@ static void fork_here(void) {
   if (child == 0) _exit(in_child());
   EQUAL(status_of(child), 9);
 }
-static void *offload_fork(void *unused) {
+static void* offload_fork(void* unused) {
   (void)unused;
   fork_here();
   return NULL;
@@ -90,13 +90,13 @@ static void *offload_fork(void *unused) {
 static void fork_offloaded(void) { EQUAL(co_offload(offload_fork, NULL, NULL), 0); }
 
 static void spawn_here(void) {
-  char *arguments[] = {"sh", "-c", "exit 7", NULL};
+  char* arguments[] = {"sh", "-c", "exit 7", NULL};
   pid_t child = 0;
   MUST(posix_spawn(&child, "/bin/sh", NULL, NULL, arguments, environ) == 0);
   EQUAL(status_of(child), 7);
   int status = system("exit 6");
   EQUAL(WEXITSTATUS(status), 6);
-  FILE *words = popen("echo one", "r");
+  FILE* words = popen("echo one", "r");
   MUST(words != NULL);
   char line[8] = "";
   CHECK(fgets(line, sizeof line, words) && !strcmp(line, "one\n"));
@@ -119,22 +119,22 @@ static void say_done(void) {
   if (!check_failures) printf("done\n");
 }
 static void exit_here(void) { exit(5); }
-static void *exit_in_coroutine(void *unused) {
+static void* exit_in_coroutine(void* unused) {
   (void)unused;
   exit(5);
 }
 
 static atomic_int left;
-static void *outlive_main(void *unused) {
+static void* outlive_main(void* unused) {
   (void)unused;
   EQUAL(co_sleep(kSoon), 0);
   if (atomic_fetch_sub(&left, 1) == 1) printf("done\n");
   return NULL;
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   MUST(count == 2);
-  const char *what = arguments[1];
+  const char* what = arguments[1];
   if (!strcmp(what, "main_pthread_exit")) {
     atomic_store(&left, 3);
     for (int i = 0; i < 3; i++) EQUAL(co_detach(begin(outlive_main, NULL)), 0);

@@ -7,25 +7,25 @@
 
 static atomic_int running;
 
-static int brief(void *error) {
+static int brief(void* error) {
   CHECK(co_self() != 0);
   atomic_fetch_add(&running, 1);
-  co_yield();
+  co_yield ();
   atomic_fetch_sub(&running, 1);
   return (int)(intptr_t)error;
 }
-static int until_canceled(void *unused) {
+static int until_canceled(void* unused) {
   (void)unused;
   atomic_fetch_add(&running, 1);
   int error = co_sleep(kLong);
   EQUAL(error, ECANCELED);
-  co_yield();
+  co_yield ();
   atomic_fetch_sub(&running, 1);
   return error;
 }
-static int leave(void *unused) {
+static int leave(void* unused) {
   (void)unused;
-  pthread_exit((void *)EDOM);
+  pthread_exit((void*)EDOM);
 }
 
 static void all_well(void) {
@@ -43,7 +43,7 @@ static void first_failure(void) {
   co_scope_t scope;
   EQUAL(co_scope_init(&scope), 0);
   for (int i = 0; i < 10; i++) EQUAL(co_scope_spawn(&scope, until_canceled, NULL, NULL), 0);
-  EQUAL(co_scope_spawn(&scope, brief, (void *)ENOTTY, NULL), 0);
+  EQUAL(co_scope_spawn(&scope, brief, (void*)ENOTTY, NULL), 0);
   EQUAL(co_scope_wait(&scope), ENOTTY);
   EQUAL(atomic_load(&running), 0);
   // It is as new.
@@ -71,30 +71,30 @@ static void refused(void) {
   EQUAL(co_scope_wait(&scope), EDOM);
 }
 
-static void *wait_in_scope(void *well) {
+static void* wait_in_scope(void* well) {
   co_scope_t scope;
   EQUAL(co_scope_init(&scope), 0);
   for (int i = 0; i < 5; i++) EQUAL(co_scope_spawn(&scope, until_canceled, NULL, NULL), 0);
-  atomic_store((atomic_int *)well, 1);
+  atomic_store((atomic_int*)well, 1);
   int error = co_scope_wait(&scope);
   EQUAL(co_canceled(), ECANCELED);
-  return (void *)(intptr_t)error;
+  return (void*)(intptr_t)error;
 }
 static void caller_canceled(void) {
   atomic_int well = 0;
   co_t parent = begin(wait_in_scope, &well);
-  while (!atomic_load(&well)) co_yield();
+  while (!atomic_load(&well)) co_yield ();
   EQUAL(co_cancel(parent), 0);
   EQUAL((intptr_t)end(parent), ECANCELED);
   EQUAL(atomic_load(&running), 0);
 }
 
-static int slow_to_end(void *unused) {
+static int slow_to_end(void* unused) {
   (void)unused;
   EQUAL(co_sleep(kLong), ECANCELED);
-  EQUAL(co_shield((int (*)(void *))(void *)brief, NULL), 0);
+  EQUAL(co_shield((int (*)(void*))(void*)brief, NULL), 0);
   uint64_t until = co_now() + 30 * kMillisecond;
-  while (co_now() < until) co_yield();
+  while (co_now() < until) co_yield ();
   return 0;
 }
 // It neither leaves its children behind nor spins until they have ended.
@@ -110,17 +110,17 @@ static void caller_timed_out(void) {
   EQUAL(atomic_load(&running), 0);
 }
 
-static int tree(void *depth) {
+static int tree(void* depth) {
   co_scope_t scope;
   EQUAL(co_scope_init(&scope), 0);
   for (int i = 0; i < 3; i++)
-    if ((intptr_t)depth && co_scope_spawn(&scope, tree, (void *)((intptr_t)depth - 1), NULL) != 0) break;
+    if ((intptr_t)depth && co_scope_spawn(&scope, tree, (void*)((intptr_t)depth - 1), NULL) != 0) break;
   if (!depth && atomic_fetch_add(&running, 1) == 20) return EDOM;
   return co_scope_wait(&scope);
 }
 static void failing_tree(void) {
   atomic_store(&running, 0);
-  EQUAL(tree((void *)4), EDOM);
+  EQUAL(tree((void*)4), EDOM);
   atomic_store(&running, 0);
 }
 

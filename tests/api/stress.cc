@@ -131,12 +131,11 @@ void both_directions() {
                                                [&](result<> done) {
                                                  if (done) sent += index * 1000 + i;
                                                }),
-                                 weft::on_recv(channel,
-                                               [&](result<int> value) {
-                                                 if (!value) return;
-                                                 CHECK(*value / 1000 != index);
-                                                 received += *value;
-                                               }));
+                                 weft::on_recv(channel, [&](result<int> value) {
+                                   if (!value) return;
+                                   CHECK(*value / 1000 != index);
+                                   received += *value;
+                                 }));
       CHECK(chosen);
       // The last one would find nobody.
       if (++moves == 2300) CHECK(channel.close());
@@ -315,10 +314,9 @@ void locks() {
         condition.notify_one();
       } else {
         while (tokens == 0) {
-          auto waited = co_self() && random() % 3 == 0
-                            ? weft::with_deadline(std::chrono::microseconds(random() % 300),
-                                                  [&] { return condition.wait(lock); })
-                            : condition.wait(lock);
+          auto waited = co_self() && random() % 3 == 0 ? weft::with_deadline(std::chrono::microseconds(random() % 300),
+                                                                             [&] { return condition.wait(lock); })
+                                                       : condition.wait(lock);
           CHECK(lock.owns_lock());
           CHECK(waited || waited.error().value() == ETIMEDOUT);
         }
@@ -350,10 +348,10 @@ void mailboxes() {
     std::minstd_rand random(static_cast<unsigned>(index));
     for (int i = 0; i < kEach;) {
       Value value{index, i};
-      result<> sent = random() % 3 == 0   ? mailbox.try_send(value)
+      result<> sent = random() % 3 == 0            ? mailbox.try_send(value)
                       : !co_self() || random() % 3 ? mailbox.send(value)
-                                          : weft::with_deadline(std::chrono::microseconds(random() % 100),
-                                                                [&] { return mailbox.send(value); });
+                                                   : weft::with_deadline(std::chrono::microseconds(random() % 100),
+                                                                         [&] { return mailbox.send(value); });
       if (sent)
         i++;
       else

@@ -11,34 +11,34 @@
 
 #include "check.h"
 
-static void *square(void *value) { return (void *)((intptr_t)value * (intptr_t)value); }
+static void* square(void* value) { return (void*)((intptr_t)value * (intptr_t)value); }
 
 static void offloads(void) {
-  void *result = NULL;
-  EQUAL(co_offload(square, (void *)7, &result), 0);
+  void* result = NULL;
+  EQUAL(co_offload(square, (void*)7, &result), 0);
   EQUAL((intptr_t)result, 49);
-  EQUAL(co_offload(square, (void *)7, NULL), 0);
+  EQUAL(co_offload(square, (void*)7, NULL), 0);
   EQUAL(co_offload_limit(0), EINVAL);
 }
 
 static _Thread_local int own;
-static void *see_own(void *value) {
+static void* see_own(void* value) {
   EQUAL(own, (intptr_t)value);
   EQUAL(co_sleep(kMillisecond), 0);
   own++;
-  return (void *)(uintptr_t)co_self();
+  return (void*)(uintptr_t)co_self();
 }
 static void same_coroutine(void) {
-  void *self = NULL;
+  void* self = NULL;
   own = 4;
-  EQUAL(co_offload(see_own, (void *)4, &self), 0);
+  EQUAL(co_offload(see_own, (void*)4, &self), 0);
   EQUAL(own, 5);
   EQUAL((uintptr_t)self, co_self());
 }
 
 // As many as the limit says at once, others meanwhile; a wait for a turn ends as any.
 static atomic_int inside, most_inside, go_on;
-static void *stay(void *unused) {
+static void* stay(void* unused) {
   (void)unused;
   int now = atomic_fetch_add(&inside, 1) + 1, most = atomic_load(&most_inside);
   while (now > most && !atomic_compare_exchange_weak(&most_inside, &most, now)) {
@@ -48,14 +48,14 @@ static void *stay(void *unused) {
   atomic_fetch_sub(&inside, 1);
   return NULL;
 }
-static void *offload_stay(void *unused) { return (void *)(intptr_t)co_offload(stay, unused, NULL); }
+static void* offload_stay(void* unused) { return (void*)(intptr_t)co_offload(stay, unused, NULL); }
 static void bounded(void) {
   atomic_store(&go_on, 0);
   atomic_store(&most_inside, 0);
   EQUAL(co_offload_limit(2), 0);
   co_t made[6];
   for (int i = 0; i < 6; i++) made[i] = begin(offload_stay, NULL);
-  while (atomic_load(&inside) < 2) co_yield();
+  while (atomic_load(&inside) < 2) co_yield ();
   co_t refused = begin(offload_stay, NULL);
   settle();
   EQUAL(co_cancel(refused), 0);
@@ -69,7 +69,7 @@ static void bounded(void) {
 static int listener(int type) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-  MUST(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
+  MUST(fd >= 0 && bind(fd, (struct sockaddr*)&address, sizeof address) == 0);
   if (type == SOCK_STREAM) MUST(listen(fd, 64) == 0);
   return fd;
 }
@@ -77,13 +77,13 @@ static int connect_to(int fd) {
   struct sockaddr_in address;
   socklen_t size = sizeof address;
   int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  MUST(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-  MUST(client >= 0 && connect(client, (struct sockaddr *)&address, size) == 0);
+  MUST(getsockname(fd, (struct sockaddr*)&address, &size) == 0);
+  MUST(client >= 0 && connect(client, (struct sockaddr*)&address, size) == 0);
   return client;
 }
 
 static atomic_int served, begun;
-static void echo(int fd, void *server) {
+static void echo(int fd, void* server) {
   char bytes[64];
   ssize_t length;
   CHECK(co_self() != 0);
@@ -94,14 +94,14 @@ static void echo(int fd, void *server) {
   close(fd);
   atomic_fetch_add(&served, 1);
 }
-static void *serve(void *fd) {
+static void* serve(void* fd) {
   atomic_store(&begun, 1);
   errno = 55;
-  int error = co_listen_and_serve(*(int *)fd, echo, &served);
+  int error = co_listen_and_serve(*(int*)fd, echo, &served);
   EQUAL(errno, 55);
-  return (void *)(intptr_t)error;
+  return (void*)(intptr_t)error;
 }
-static void *serve_pinned(void *fd) {
+static void* serve_pinned(void* fd) {
   pin_me();
   return serve(fd);
 }
@@ -117,14 +117,14 @@ static void use(int fd, int clients) {
     EQUAL(byte, 'a');
     close(client[i]);
   }
-  while (atomic_load(&served) < clients) co_yield();
+  while (atomic_load(&served) < clients) co_yield ();
 }
 
 static void servers(void) {
   int fd = listener(SOCK_STREAM);
   for (int kind = 0; kind < 3; kind++) {
     pthread_t thread;
-    void *result;
+    void* result;
     co_t server = 0;
     if (kind == 2) MUST(pthread_create(&thread, NULL, serve, &fd) == 0);
     if (kind < 2) server = begin(kind ? serve_pinned : serve, &fd);
@@ -165,7 +165,7 @@ static void servers(void) {
   close(fd);
 }
 
-static int serve_limited(void *fd) { return co_listen_and_serve(*(int *)fd, echo, &served); }
+static int serve_limited(void* fd) { return co_listen_and_serve(*(int*)fd, echo, &served); }
 static void server_ends(void) {
   int fd = listener(SOCK_STREAM);
   for (int early = 0; early < 2; early++) {

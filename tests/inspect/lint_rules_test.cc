@@ -252,5 +252,33 @@ TEST(ClosedDescriptor, WhileItIsWaitedFor) {
   EXPECT_EQ(rules_of(input), Names{});
 }
 
+TEST(OverloadedMailbox, FromTheThresholdOn) {
+  LintInput input = two_looks({coroutine(1, State::parked, WaitKind::mailbox_send), coroutine(2, State::ready)});
+  input.members[1].still = false;
+  input.full_mailboxes = {{"adder", 0x9000, 64, 5, 10 * kSecond - 1, {0}}};
+  EXPECT_EQ(rules_of(input), Names{});
+  input.full_mailboxes[0].full_for = 10 * kSecond;
+  ASSERT_EQ(rules_of(input), Names{"overloaded-mailbox"});
+  const LintFinding finding = apply_rules(input, {}).findings[0];
+  EXPECT_EQ(finding.members, std::vector<uint32_t>{0});
+  EXPECT_NE(finding.text.find("adder"), std::string::npos);
+  LintThresholds thresholds;
+  thresholds.mailbox_full = 11 * kSecond;
+  EXPECT_EQ(rules_of(input, thresholds), Names{});
+}
+
+TEST(LostSignal, WhereTheOthersWaitForEachOtherByTheApi) {
+  std::vector<LintMember> members = {joining_main(), coroutine(1, State::parked, WaitKind::condition)};
+  uint32_t id = 2;
+  for (WaitKind wait : {WaitKind::suspend, WaitKind::co_lock, WaitKind::co_rwlock_read, WaitKind::co_rwlock_write,
+                        WaitKind::group, WaitKind::scope, WaitKind::channel_send, WaitKind::channel_receive,
+                        WaitKind::mailbox_send, WaitKind::mailbox_receive})
+    members.push_back(coroutine(id++, State::parked, wait));
+  EXPECT_EQ(rules_of(two_looks(members)), Names{"lost-signal"});
+  // A descriptor may be among what a select waits for.
+  members.push_back(coroutine(id++, State::parked, WaitKind::select));
+  EXPECT_EQ(rules_of(two_looks(members)), Names{});
+}
+
 }  // namespace
 }  // namespace weft::inspect

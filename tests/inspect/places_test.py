@@ -214,8 +214,9 @@ class Places(Case):
                     damaged[chance.randrange(len(damaged))] = chance.randrange(256)
             with open(self.path("damaged"), "wb") as file:
                 file.write(damaged)
-            result = weft("bt", self.path("damaged"), timeout=60)
-            self.assertIn(result.returncode, range(9), (turn, result.stderr))
+            for command in ("bt", "stat"):
+                result = weft(command, self.path("damaged"), timeout=60)
+                self.assertIn(result.returncode, range(9), (command, turn, result.stderr))
 
     def test_traced_already(self):
         strace = shutil.which("strace")

@@ -19,9 +19,13 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
 def target_of(root, file, name):
-    """An included file as a path from the root: beside the including file, or from the root itself."""
-    beside = os.path.normpath(os.path.join(os.path.dirname(file), name))
-    return os.path.relpath(beside, root) if os.path.exists(beside) else name
+    """An included file as a path from the root: beside the including file, from the root itself, or in a CPU's directory beside."""
+    here = os.path.dirname(file)
+    for directory in (here, os.path.join(here, "x86_64"), os.path.join(here, "aarch64")):
+        beside = os.path.normpath(os.path.join(directory, name))
+        if os.path.exists(beside):
+            return os.path.relpath(beside, root)
+    return name
 
 
 def main():

@@ -37,7 +37,7 @@ _weft() {
         --weight) values="count since run" ;;
         --debug-dir|--sysroot) COMPREPLY=($(compgen -d -- "$word")); return ;;
         --exe|-o) COMPREPLY=($(compgen -f -- "$word")); return ;;
-        --columns|--depth|--interval|--piled-up|--piled-up-age|--sort|--stack|--starvation|--timeout|--unjoined|--unjoined-age|--where|-d|-n) return ;;
+        --columns|--depth|--interval|--mailbox-full|--piled-up|--piled-up-age|--sort|--stack|--starvation|--timeout|--unjoined|--unjoined-age|--where|-d|-n) return ;;
         *)
           if [[ $word == -* ]]; then
             values=$(_weft_flags weft "$command")

@@ -275,7 +275,8 @@ def words_of(one):
     kind = WAITS[one.wait_kind] if one.wait_kind < len(WAITS) else "kind %d" % one.wait_kind
     if kind in ("read", "write", "poll"):
         return "%s fd %d" % (kind, one.wait_fd)
-    if kind in ("mutex", "condition", "join", "futex", "semaphore", "barrier", "once", "rwlock read", "rwlock write"):
+    if kind in ("mutex", "condition", "join", "futex", "semaphore", "barrier", "once", "rwlock read", "rwlock write", "co_mutex",
+                "co_rwlock read", "co_rwlock write", "group", "scope", "channel send", "channel receive", "mailbox send", "mailbox receive"):
         return "%s %#x" % (kind, one.wait_object)
     return kind
 

@@ -110,6 +110,7 @@ live process is looked at twice, a second apart, and not stopped.
   --unjoined-age TIME each made so long ago (60s)
   --piled-up NUMBER   so many of one place wait while more are made (1000),
   --piled-up-age TIME each for so long (60s)
+  --mailbox-full TIME a mailbox is full all the time for so long (10s)
 
 Exit status 1: something was found.
 )";

@@ -83,6 +83,7 @@ Json json_of(Look& look, Rows& rows, uint32_t index) {
       }
     }
     if (w.object != 0) wait["object"] = address(w.object);
+    if (!w.object_name.empty()) wait["objectName"] = w.object_name;
     if (w.owner_tid != 0) wait["ownerTid"] = w.owner_tid;
     if (w.owner) wait["owner"] = *w.owner;
     if (w.target) wait["target"] = *w.target;

@@ -213,6 +213,7 @@ int lint(int count, char** words) {
       time("--unjoined-age", &thresholds.unjoined_age),
       number("--piled-up", &thresholds.piled_up),
       time("--piled-up-age", &thresholds.piled_up_age),
+      time("--mailbox-full", &thresholds.mailbox_full),
   };
   if (!parse_options(count, words, kLintHelp, flags, &options)) return kFine;
   if (!options.operands.empty())

@@ -32,6 +32,7 @@ struct LintWatch::Earlier {
   std::unordered_map<uint32_t, Slot> slots;  // by ids
   std::unordered_map<int, Registers> threads;
   std::unordered_map<unsigned, Worker> workers;
+  std::unordered_map<uint64_t, uint64_t> full_mailboxes;  // by addresses: since when
   std::set<int> tids, fds;
   bool fds_known = false;
   uint64_t clock = 0;
@@ -55,7 +56,7 @@ bool open_descriptors(Target& target, std::set<int>* fds) {
 bool waits_for_lock(const Coroutine& coroutine) {
   return coroutine.state == State::parked &&
          (coroutine.wait_kind == WaitKind::lock || coroutine.wait_kind == WaitKind::rwlock_read ||
-          coroutine.wait_kind == WaitKind::rwlock_write);
+          coroutine.wait_kind == WaitKind::rwlock_write || coroutine.wait_kind == WaitKind::co_lock);
 }
 
 // Where the program's call returns to: the frame behind those that are the runtime's or the C library's. Null: there is none, or not all of
@@ -95,7 +96,19 @@ constexpr Call kCalls[] = {{"pthread_join", WaitKind::none, true},
                            {"pthread_rwlock_rdlock", WaitKind::none, false},
                            {"pthread_rwlock_wrlock", WaitKind::none, false},
                            {"pthread_barrier_wait", WaitKind::none, false},
-                           {"pthread_once", WaitKind::none, false}};
+                           {"pthread_once", WaitKind::none, false},
+                           {"co_join", WaitKind::none, true},
+                           {"co_cond_wait", WaitKind::condition, false},
+                           {"co_mutex_lock", WaitKind::none, false},
+                           {"co_rwlock_rdlock", WaitKind::none, false},
+                           {"co_rwlock_wrlock", WaitKind::none, false},
+                           {"co_once", WaitKind::none, false},
+                           {"co_wait_group_wait", WaitKind::none, false},
+                           {"co_scope_wait", WaitKind::none, false},
+                           {"co_chan_send", WaitKind::none, false},
+                           {"co_chan_recv", WaitKind::none, false},
+                           {"co_mailbox_send", WaitKind::none, false},
+                           {"co_mailbox_recv", WaitKind::none, false}};
 
 void describe_thread(Look& look, uint32_t index, LintMember* member) {
   const StackCopy& copy = look.stacks().copies[index];
@@ -157,6 +170,8 @@ void LintWatch::remember() {
     now.slots[c.id] = {c.sequence, c.state, waited.owner_tid, lives, c.creation_pc};
   }
   for (const Worker& worker : look_.runtime().workers()) now.workers[worker.index] = worker;
+  for (const Mailbox& mailbox : look_.runtime().mailboxes())
+    if (mailbox.full_since) now.full_mailboxes[mailbox.address] = *mailbox.full_since;
   *earlier_ = std::move(now);
 }
 
@@ -243,6 +258,18 @@ LintLook LintWatch::next(Stop stop) {
     if (before == earlier.workers.end()) continue;
     const bool busy = !worker.sleeping && worker.length > 0 && !before->second.sleeping && before->second.length > 0;
     input.workers.push_back({worker.index, worker.switches - before->second.switches, busy});
+  }
+  for (const Mailbox& mailbox : look_.runtime().mailboxes()) {
+    if (!mailbox.full_since || look_.clock() <= *mailbox.full_since) continue;
+    const auto before = earlier.full_mailboxes.find(mailbox.address);
+    if (live && (before == earlier.full_mailboxes.end() || before->second != *mailbox.full_since)) continue;
+    LintMailbox full = {
+        mailbox.name, mailbox.address, mailbox.capacity, mailbox.received, look_.clock() - *mailbox.full_since, {}};
+    for (uint32_t i = 0; i < input.members.size(); i++)
+      if (input.members[i].wait == WaitKind::mailbox_send && input.members[i].object == mailbox.address &&
+          input.members[i].state == State::parked)
+        full.senders.push_back(i);
+    input.full_mailboxes.push_back(std::move(full));
   }
   if (earlier.is_there) {
     for (const LintMember& member : input.members)

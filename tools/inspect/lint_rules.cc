@@ -26,6 +26,16 @@ bool waits_for_others(const LintMember& member) {
     case WaitKind::once:
     case WaitKind::rwlock_read:
     case WaitKind::rwlock_write:
+    case WaitKind::suspend:
+    case WaitKind::co_lock:
+    case WaitKind::co_rwlock_read:
+    case WaitKind::co_rwlock_write:
+    case WaitKind::group:
+    case WaitKind::scope:
+    case WaitKind::channel_send:
+    case WaitKind::channel_receive:
+    case WaitKind::mailbox_send:
+    case WaitKind::mailbox_receive:
       return true;
     default:
       return false;
@@ -70,6 +80,8 @@ class Rules {
     if (applied()) piled_up();
     rule("closed-fd", "a descriptor is waited for that is closed", input_.fds_known ? "" : "descriptors are not known");
     if (applied()) closed_descriptors();
+    rule("overloaded-mailbox", "a mailbox has been full for longer than the threshold", "");
+    overloaded_mailboxes();
     return std::move(result_);
   }
 
@@ -292,6 +304,19 @@ class Rules {
         if (member.waited != 0) finding.figures.push_back({"waited", (double)member.waited, Unit::nanoseconds});
         add_interval(finding);
       }
+    }
+  }
+
+  void overloaded_mailboxes() {
+    for (const LintMailbox& mailbox : input_.full_mailboxes) {
+      if (mailbox.full_for < thresholds_.mailbox_full) continue;
+      const std::string which = mailbox.name.empty() ? fmt::format("{:#x}", mailbox.address) : mailbox.name;
+      LintFinding& finding = found(fmt::format("the mailbox {} is full and stays full", which), mailbox.senders);
+      finding.figures.push_back({"full-for", (double)mailbox.full_for, Unit::nanoseconds});
+      finding.figures.push_back({"messages", (double)mailbox.messages, Unit::count});
+      finding.figures.push_back({"received", (double)mailbox.received, Unit::count});
+      finding.figures.push_back({"senders-waiting", (double)mailbox.senders.size(), Unit::count});
+      finding.thresholds.push_back({"full-for", (double)thresholds_.mailbox_full, Unit::nanoseconds});
     }
   }
 

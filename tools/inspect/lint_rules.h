@@ -16,6 +16,7 @@
 //   never-joined      many have ended, from one place in the program, and nobody joins any
 //   piled-up          many from one place wait for long, none ends, and more are made
 //   closed-fd         a descriptor is closed and waited for
+//   overloaded-mailbox  full for long: its actor does not keep up with its senders
 #pragma once
 
 #include <cstdint>
@@ -56,9 +57,20 @@ struct LintWorker {
   bool busy = false;      // awake and with work in its queue at both looks
 };
 
+// A mailbox of weft/co.h that was full at both looks and in between.
+struct LintMailbox {
+  std::string name;
+  uint64_t address = 0;
+  uint64_t messages = 0;  // as many as it may hold
+  uint64_t received = 0;
+  uint64_t full_for = 0;          // nanoseconds
+  std::vector<uint32_t> senders;  // members who wait for room
+};
+
 struct LintInput {
   std::vector<LintMember> members;
   std::vector<LintWorker> workers;
+  std::vector<LintMailbox> full_mailboxes;
   uint64_t interval = 0;       // nanoseconds between the looks; 0: one look, which was one instant
   bool suspended = false;      // by SIGSTOP or a debugger: nothing runs, and that means nothing
   bool threads_known = false;  // kernel threads are among the members, all of them
@@ -74,6 +86,7 @@ struct LintThresholds {
   uint64_t unjoined_age = 60'000'000'000;
   unsigned piled_up = 1000;
   uint64_t piled_up_age = 60'000'000'000;
+  uint64_t mailbox_full = 10'000'000'000;
 };
 
 struct LintFigure {

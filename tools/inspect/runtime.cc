@@ -20,6 +20,7 @@ constexpr uint32_t kMinSlot = 64, kMaxRecord = 1 << 20;
 constexpr uint32_t kMaxFields = 4096;
 constexpr uint32_t kMaxWorkers = 4096;
 constexpr uint32_t kMaxCounters = 4096;
+constexpr size_t kMaxMailboxes = 1 << 16;
 constexpr uint64_t kNever = ~uint64_t{0};
 
 uint64_t at(Address address) { return (uint64_t)address; }
@@ -105,11 +106,13 @@ Runtime Runtime::find(Target& target) {
     throw Failure(kTruncated, "{}: the descriptor of {} could not be read.", target.name(), runtime.module_->path);
   const DescriptorHeader& header = runtime.header_;
   if (header.slot_size < kMinSlot || header.slot_size > kMaxRecord || header.worker_size > kMaxRecord ||
-      header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters || header.frame_size > kPage)
+      header.mailbox_size > kMaxRecord || header.slots_per_chunk == 0 || header.registers > kMaxSavedRegisters ||
+      header.frame_size > kPage)
     throw Failure(kTruncated, "{}: the descriptor of {} is damaged.", target.name(), runtime.module_->path);
   runtime.slot_ = read_fields(target, header.slot_field, header.slot_fields, header.slot_size);
   runtime.worker_ = read_fields(target, header.worker_field, header.worker_fields, header.worker_size);
   runtime.carrier_ = read_fields(target, header.carrier_field, header.carrier_fields, kMaxRecord);
+  runtime.mailbox_ = read_fields(target, header.mailbox_field, header.mailbox_fields, header.mailbox_size);
   return runtime;
 }
 
@@ -187,7 +190,7 @@ Coroutine Runtime::decode(const Table& table, uint32_t slot) const {
   if (c.worker != 0 && header_.worker_size != 0 && c.worker >= at(header_.workers))
     c.worker_index = (int)((c.worker - at(header_.workers)) / header_.worker_size);
   // Of a wait for several, where its list is.
-  if (c.wait_kind == WaitKind::poll && c.wait_count != 0) {
+  if ((c.wait_kind == WaitKind::poll || c.wait_kind == WaitKind::select) && c.wait_count != 0) {
     c.wait_object = get(FieldId::wait_list);
   }
   return c;
@@ -235,7 +238,8 @@ void Runtime::complete(std::span<Coroutine> coroutines) const {
   target_->read(requests);
   for (Coroutine& c : coroutines) {
     if (auto found = tid_of.find(c.carrier); found != tid_of.end()) c.carrier_tid = found->second;
-    if (c.wait_kind != WaitKind::poll || c.state != State::parked || c.wait_count == 0 || header_.poll_wait_size < 4)
+    if ((c.wait_kind != WaitKind::poll && c.wait_kind != WaitKind::select) || c.state != State::parked ||
+        c.wait_count == 0 || header_.poll_wait_size < 4)
       continue;
     const uint32_t shown = std::min(c.wait_count, Coroutine::kMaxPollShown);
     std::vector<int32_t> fds(shown, -1);
@@ -302,6 +306,32 @@ std::vector<Counter> Runtime::counters() const {
                       {names[i].text, strnlen(names[i].text, sizeof names[i].text)},
                       values[i]});
     if (result.back().name == "switches") result.back().value += switches;
+  }
+  return result;
+}
+
+std::vector<Mailbox> Runtime::mailboxes() const {
+  std::vector<Mailbox> result;
+  if (header_.mailbox_size == 0 || !mailbox_.has(FieldId::mailbox_next)) return result;
+  std::vector<char> record(header_.mailbox_size);
+  uint64_t address = target_->get<uint64_t>(at(header_.mailboxes)).value_or(0);
+  while (address != 0 && result.size() < kMaxMailboxes && target_->read(address, record.data(), record.size())) {
+    auto get = [&](FieldId id) { return mailbox_.get(record.data(), id); };
+    Mailbox mailbox;
+    mailbox.address = address;
+    mailbox.name = mailbox_.text(record.data(), FieldId::mailbox_name);
+    mailbox.length = get(FieldId::mailbox_length);
+    mailbox.capacity = get(FieldId::mailbox_capacity);
+    mailbox.highest = get(FieldId::mailbox_highest);
+    mailbox.received = get(FieldId::mailbox_received);
+    mailbox.refused = get(FieldId::mailbox_refused);
+    mailbox.waits = get(FieldId::mailbox_waits);
+    if (get(FieldId::mailbox_full_since) != 0) mailbox.full_since = get(FieldId::mailbox_full_since);
+    mailbox.closed = get(FieldId::mailbox_closed) != 0;
+    // Memory that has been given back since, and the way on with it.
+    if (mailbox.capacity == 0 || mailbox.length > mailbox.capacity) break;
+    result.push_back(std::move(mailbox));
+    address = get(FieldId::mailbox_next);
   }
   return result;
 }

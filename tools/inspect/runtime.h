@@ -79,6 +79,15 @@ struct Worker {
   int epoll_fd = -1;
 };
 
+struct Mailbox {
+  uint64_t address = 0;
+  std::string name;
+  uint64_t length = 0, capacity = 0, highest = 0;
+  uint64_t received = 0, refused = 0, waits = 0;
+  std::optional<uint64_t> full_since;
+  bool closed = false;
+};
+
 struct Counter {
   std::string name, text;
   uint64_t value = 0;
@@ -115,6 +124,8 @@ class Runtime {
 
   std::vector<Worker> workers() const;
   std::vector<Counter> counters() const;
+  // Of a live process as far as they are there all the while: nobody is kept from destroying one.
+  std::vector<Mailbox> mailboxes() const;
   int monitor_tid() const;
   const FieldTable& slot_fields() const { return slot_; }
 
@@ -132,7 +143,7 @@ class Runtime {
   const Module* module_ = nullptr;
   uint64_t address_ = 0;
   DescriptorHeader header_{};
-  FieldTable slot_, worker_, carrier_;
+  FieldTable slot_, worker_, carrier_, mailbox_;
 };
 
 const char* name_of(State state);

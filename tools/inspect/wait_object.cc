@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waits in words. Owners of locks are what the locks themselves say: a coroutine's own number, or a kernel thread's.
+// Waits in words. Owners of locks are what the locks themselves say: a coroutine's own number, or a kernel thread's. A co_mutex_t is one word, of
+// which the low bits are a coroutine's id or a kernel thread's tid.
 #include "wait_object.h"
 
 #include <algorithm>
@@ -11,6 +12,17 @@ namespace weft::inspect {
 
 namespace {
 
+// sched/api/locks.cc
+constexpr uint32_t kThreadHolds = 1u << 30;
+constexpr uint32_t kHolder = kThreadHolds - 1;
+
+// As a tid, which coroutines have too; 0: nobody, or one that has ended.
+int holder_of_co_mutex(Look& look, uint64_t mutex) {
+  const uint32_t word = look.target().get<uint32_t>(mutex).value_or(0);
+  if ((word & kThreadHolds) != 0) return (int)(word & kHolder);
+  const Coroutine* holder = look.by_id(word & kHolder);
+  return holder == nullptr || (word & kHolder) == 0 ? 0 : holder->tid;
+}
 
 // The call that a kernel thread is in: the topmost frame of the runtime's that the program has called, by name; where the program made a
 // real call itself, the top frame.
@@ -58,6 +70,7 @@ WaitedFor waited_for(Look& look, uint32_t index) {
       if (c.wait_fd >= 0) result.fds.push_back(c.wait_fd);
       break;
     case WaitKind::poll:
+    case WaitKind::select:
       result.fds = c.wait_fds;
       if (result.fds.empty() && c.wait_fd >= 0) result.fds.push_back(c.wait_fd);
       break;
@@ -67,6 +80,10 @@ WaitedFor waited_for(Look& look, uint32_t index) {
       result.object = c.wait_object;
       result.owner_tid = c.owner_tid;
       break;
+    case WaitKind::co_lock:
+      result.object = c.wait_object;
+      result.owner_tid = holder_of_co_mutex(look, c.wait_object);
+      break;
     case WaitKind::join:
       result.object = c.wait_object;
       if (const Coroutine* target = look.by_address(c.wait_object)) result.target = target->id;
@@ -75,7 +92,14 @@ WaitedFor waited_for(Look& look, uint32_t index) {
       result.function = region_function(look, index);
       break;
     case WaitKind::sleep:
+    case WaitKind::suspend:
     case WaitKind::none:
+      break;
+    case WaitKind::mailbox_send:
+    case WaitKind::mailbox_receive:
+      result.object = c.wait_object;
+      for (const Mailbox& mailbox : look.runtime().mailboxes())
+        if (mailbox.address == c.wait_object) result.object_name = mailbox.name;
       break;
     default:
       result.object = c.wait_object;
@@ -105,6 +129,7 @@ std::string text(const WaitedFor& waited) {
   if (waited.fds.size() > kShown) words += fmt::format(" and {} more", waited.fds.size() - kShown);
   if (waited.target) words += fmt::format(" of {}", *waited.target);
   if (waited.object != 0 && !waited.target) words += fmt::format(" {:#x}", waited.object);
+  if (!waited.object_name.empty()) words += fmt::format(" ({})", waited.object_name);
   if (waited.owner) {
     words += fmt::format(" held by {}", *waited.owner);
   } else if (waited.owner_tid != 0) {

@@ -17,6 +17,7 @@ struct WaitedFor {
   std::vector<int> fds;
   std::vector<Descriptor> descriptors;  // of fds, as far as known
   uint64_t object = 0;                  // address
+  std::string object_name;              // of a mailbox that has one
   int owner_tid = 0;                    // of a mutex or a rwlock held by a writer: as the lock holds it
   std::optional<uint32_t> owner;        // coroutine
   std::optional<uint32_t> target;       // of a join: coroutine

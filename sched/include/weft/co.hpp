@@ -229,8 +229,8 @@ result<> sleep_until(std::chrono::time_point<Clock, Duration> time) {
 enum class priority { low = CO_PRIORITY_LOW, normal = CO_PRIORITY_NORMAL, high = CO_PRIORITY_HIGH };
 
 struct attributes {
-  const char* name = nullptr;   // at most 15 bytes are kept; null: the creator's
-  std::size_t stack_size = 0;   // 0: what pthread_create takes
+  const char* name = nullptr;  // at most 15 bytes are kept; null: the creator's
+  std::size_t stack_size = 0;  // 0: what pthread_create takes
   weft::priority priority = weft::priority::normal;
   co_runtime_t* runtime = nullptr;  // null: the creator's
 };
@@ -284,7 +284,7 @@ inline result<> resume(coroutine_id who) { return who.resume(); }
 namespace detail {
 
 inline co_attr_t as_c(const attributes& wanted, bool detached) {
-  return {sizeof(co_attr_t), wanted.stack_size,  wanted.name, static_cast<int>(wanted.priority),
+  return {sizeof(co_attr_t), wanted.stack_size, wanted.name, static_cast<int>(wanted.priority),
           detached,          wanted.runtime};
 }
 
@@ -430,15 +430,15 @@ class coroutine {
 
 // Makes a coroutine that calls function(arguments…), all of them copied or moved into it first. EAGAIN, ENOSYS, ENOMEM.
 template <class Function, class... Arguments>
-  requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...>
-result<coroutine<detail::returned_t<Function, Arguments...>>> spawn(const attributes& wanted, Function&& function,
-                                                                    Arguments&&... arguments) {
+requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...>
+    result<coroutine<detail::returned_t<Function, Arguments...>>> spawn(const attributes& wanted, Function&& function,
+                                                                        Arguments&&... arguments) {
   using Returned = detail::returned_t<Function, Arguments...>;
   return coroutine<Returned>::begin(wanted, std::forward<Function>(function), std::forward<Arguments>(arguments)...);
 }
 template <class Function, class... Arguments>
-  requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...>
-result<coroutine<detail::returned_t<Function, Arguments...>>> spawn(Function&& function, Arguments&&... arguments) {
+requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...>
+    result<coroutine<detail::returned_t<Function, Arguments...>>> spawn(Function&& function, Arguments&&... arguments) {
   return spawn(attributes{}, std::forward<Function>(function), std::forward<Arguments>(arguments)...);
 }
 
@@ -528,11 +528,12 @@ class scope {
 
   // As weft::spawn, and ECANCELED: the scope has been cancelled, or a child has failed.
   template <class Function, class... Arguments>
-    requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...>
-  result<> spawn(const attributes& wanted, Function&& function, Arguments&&... arguments) {
+  requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...> result<> spawn(const attributes& wanted,
+                                                                                             Function&& function,
+                                                                                             Arguments&&... arguments) {
     using Child = child_of<std::decay_t<Function>, std::decay_t<Arguments>...>;
-    std::unique_ptr<child> made(new (std::nothrow) Child(this, std::forward<Function>(function),
-                                                         std::forward<Arguments>(arguments)...));
+    std::unique_ptr<child> made(
+        new (std::nothrow) Child(this, std::forward<Function>(function), std::forward<Arguments>(arguments)...));
     if (!made) return error_of(ENOMEM);
     co_attr_t as_c = detail::as_c(wanted, false);
     int error = co_scope_spawn(
@@ -546,8 +547,8 @@ class scope {
     return detail::as_result(error);
   }
   template <class Function, class... Arguments>
-    requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...>
-  result<> spawn(Function&& function, Arguments&&... arguments) {
+  requires std::invocable<std::decay_t<Function>, std::decay_t<Arguments>...> result<> spawn(Function&& function,
+                                                                                             Arguments&&... arguments) {
     return spawn(attributes{}, std::forward<Function>(function), std::forward<Arguments>(arguments)...);
   }
 
@@ -1028,8 +1029,7 @@ class actor {
     if (!mailbox_ || !coroutine_.joinable()) return;
     static_cast<void>(mailbox_->close());
     std::exception_ptr unasked;
-    detail::keep_exception(unasked,
-                           [this] { detail::shielded([this] { static_cast<void>(coroutine_.join()); }); });
+    detail::keep_exception(unasked, [this] { detail::shielded([this] { static_cast<void>(coroutine_.join()); }); });
   }
 
   std::unique_ptr<mailbox<T>> mailbox_;
@@ -1172,8 +1172,8 @@ result<std::size_t> try_select(Cases&&... cases) {
 // Calls function(arguments…) on a kernel thread of its own while other coroutines go on; what it returns, or throws what it throws.
 // ECANCELED, ETIMEDOUT: it had to wait for its turn, and has not been called.
 template <class Function, class... Arguments>
-  requires std::invocable<Function, Arguments...>
-result<detail::returned_t<Function, Arguments...>> offload(Function&& function, Arguments&&... arguments) {
+requires std::invocable<Function, Arguments...> result<detail::returned_t<Function, Arguments...>> offload(
+    Function&& function, Arguments&&... arguments) {
   using Returned = detail::returned_t<Function, Arguments...>;
   detail::outcome<Returned> ended;
   auto call = [&] {
@@ -1201,15 +1201,16 @@ inline result<> offload_limit(unsigned count) { return detail::as_result(co_offl
 template <std::invocable<int> Handler>
 result<> listen_and_serve(int fd, Handler& handler) {
   void* shared = const_cast<void*>(static_cast<const void*>(std::addressof(handler)));
-  return detail::as_result(
-      co_listen_and_serve(fd, [](int connection, void* given) { (*static_cast<Handler*>(given))(connection); }, shared));
+  return detail::as_result(co_listen_and_serve(
+      fd, [](int connection, void* given) { (*static_cast<Handler*>(given))(connection); }, shared));
 }
 // One without anything in it may be written in place.
 template <std::invocable<int> Handler>
-  requires(std::is_empty_v<std::remove_cvref_t<Handler>> &&
-           std::is_default_constructible_v<std::remove_cvref_t<Handler>> && !std::is_lvalue_reference_v<Handler>)
-result<> listen_and_serve(int fd, Handler&&) {
-  return detail::as_result(co_listen_and_serve(fd, [](int connection, void*) { Handler{}(connection); }, nullptr));
+requires(
+    std::is_empty_v<std::remove_cvref_t<Handler>>&& std::is_default_constructible_v<std::remove_cvref_t<Handler>> &&
+    !std::is_lvalue_reference_v<Handler>) result<> listen_and_serve(int fd, Handler&&) {
+  return detail::as_result(co_listen_and_serve(
+      fd, [](int connection, void*) { Handler{}(connection); }, nullptr));
 }
 
 }  // namespace weft
