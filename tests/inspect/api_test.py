@@ -9,7 +9,7 @@ class ApiTest(woven.WovenTest):
         """The parked coroutines by their names, once all of them are."""
         def all_parked():
             answer = self.inspect_json("ps", process.pid)
-            return answer["states"] == {"parked": len(answer["coroutines"])} and answer["coroutines"]
+            return answer["states"]["parked"] == len(answer["coroutines"]) and answer["coroutines"]
 
         return {each["name"]: each for each in self.until(all_parked)}
 
