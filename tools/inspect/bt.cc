@@ -51,8 +51,8 @@ class Printer {
       ids.push_back(copy.coroutine.id);
       const Value since = rows_.value(member, "since");
       if (since.known) {
-        youngest = std::min(youngest, (int64_t)*since.number);
-        oldest = std::max(oldest, (int64_t)*since.number);
+        youngest = std::min(youngest, whole(*since.number));
+        oldest = std::max(oldest, whole(*since.number));
       }
       waits.insert(rows_.cell(member, "state") +
                    (rows_.value(member, "wait").text.empty() ? "" : " " + rows_.value(member, "wait").text));
@@ -80,7 +80,7 @@ class Printer {
       const std::string waits = text(rows_.waited(index));
       if (!waits.empty()) head += " " + waits;
       const Value since = rows_.value(index, "since");
-      if (since.known) head += ", for " + duration_text((int64_t)*since.number);
+      if (since.known) head += ", for " + duration_text(whole(*since.number));
     }
     puts(head.c_str());
     if (const Group* group = look_.group_of(index)) {
