@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 int main(int count, char** words) {
 #ifndef __SANITIZE_ADDRESS__
   // An address sanitizer reserves all of it; its own limit stands in ASAN_OPTIONS.
-  constexpr rlim_t kMost = rlim_t{1} << 30;
+  constexpr rlim_t kMost = 256 << 20;
   const rlimit limit = {kMost, kMost};
   setrlimit(RLIMIT_AS, &limit);
 #endif

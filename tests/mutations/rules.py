@@ -159,8 +159,6 @@ MUTATIONS = [
              r'inspect\.fuzz\.replay\.unwind'),
     Mutation('libdw is given no division', 'tools/inspect/unwind_libdw.cc', 'const bool divided = divides(pc) || divides(pc - 1);',
              'const bool divided = false;', r'inspect\.fuzz\.replay\.unwind'),
-    Mutation('a pattern that multiplies repetitions is refused', 'tools/inspect/pattern.cc', 'return copies > kMostCopies ?',
-             'return false ?', r'inspect\.fuzz\.replay\.filter'),
     Mutation('a hook that calls another means ours', 'hook/CMakeLists.txt', ' -Wl,-Bsymbolic-functions\n', '\n',
              r'programs\.own_wrappers'),
     Mutation('hooks are in no named version', 'hook/api.map', '    co_*;\n', '    co_*; pthread_*; read;\n', r'library\.(exports|versions)'),

@@ -52,8 +52,8 @@ class Printer {
       ids.push_back(copy.coroutine.id);
       const Value since = rows_.value(member, "since");
       if (since.known) {
-        youngest = std::min(youngest, (int64_t)*since.number);
-        oldest = std::max(oldest, (int64_t)*since.number);
+        youngest = std::min(youngest, whole(*since.number));
+        oldest = std::max(oldest, whole(*since.number));
       }
       const std::string wait = rows_.value(member, "wait").text;
       doing[rows_.cell(member, "state") + (wait.empty() ? "" : " " + wait)]++;
@@ -82,7 +82,7 @@ class Printer {
       const std::string waits = text(rows_.waited(index));
       if (!waits.empty()) head += " " + waits;
       const Value since = rows_.value(index, "since");
-      if (since.known) head += ", for " + duration_text((int64_t)*since.number);
+      if (since.known) head += ", for " + duration_text(whole(*since.number));
     }
     puts(head.c_str());
     if (const Group* group = look_.group_of(index)) {

@@ -90,7 +90,7 @@ Json json_of(Look& look, Rows& rows, uint32_t index) {
     if (w.left) wait["left"] = *w.left;
     if (!w.function.empty()) wait["function"] = w.function;
     const Value since = rows.value(index, "since");
-    wait["since"] = since.known ? Json((int64_t)*since.number) : Json(nullptr);
+    wait["since"] = since.known ? Json(whole(*since.number)) : Json(nullptr);
   }
   Json json;
   json["id"] = c.id;
@@ -104,14 +104,14 @@ Json json_of(Look& look, Rows& rows, uint32_t index) {
   json["carrier"] = c.carrier_tid == 0 ? Json(nullptr) : Json(c.carrier_tid);
   json["worker"] = c.worker_index < 0 ? Json(nullptr) : Json(c.worker_index);
   json["creator"] = c.creator;
-  json["age"] = c.born == 0 ? Json(nullptr) : optional_number((int64_t)*rows.value(index, "age").number);
+  json["age"] = c.born == 0 ? Json(nullptr) : optional_number(whole(*rows.value(index, "age").number));
   json["runTime"] = c.run_time;
   json["longestRun"] = c.longest_run;
   json["switches"] = c.switches();
   const Value used = rows.value(index, "stack");
-  json["stackUsed"] = used.known ? Json((uint64_t)*used.number) : Json(nullptr);
+  json["stackUsed"] = used.known ? Json(whole(*used.number)) : Json(nullptr);
   const Value reached = rows.value(index, "high_water");
-  json["stackHighWater"] = reached.known ? Json((uint64_t)*reached.number) : Json(nullptr);
+  json["stackHighWater"] = reached.known ? Json(whole(*reached.number)) : Json(nullptr);
   json["stackSize"] = c.stack_size;
   json["stackLow"] = address(c.stack_low);
   json["start"] = {{"pc", address(c.start)}, {"function", rows.value(index, "start").text}};

@@ -38,9 +38,9 @@ unsigned parse_amount(const char* flag, const std::string& word, unsigned most) 
 std::string figure_text(const LintFigure& figure) {
   switch (figure.unit) {
     case LintFigure::nanoseconds:
-      return fmt::format("{} {}", figure.name, duration_text((int64_t)figure.value));
+      return fmt::format("{} {}", figure.name, duration_text(whole(figure.value)));
     case LintFigure::bytes:
-      return fmt::format("{} {}", figure.name, size_text((uint64_t)figure.value));
+      return fmt::format("{} {}", figure.name, size_text((uint64_t)whole(figure.value)));
     case LintFigure::percent:
       return fmt::format("{} {:.1f} %", figure.name, figure.value);
     default:

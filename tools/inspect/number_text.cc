@@ -39,6 +39,12 @@ std::optional<double> parse_number(const std::string& word) {
   return std::nullopt;
 }
 
+int64_t whole(double number) {
+  constexpr double kEnd = 9223372036854775808.;
+  if (!(number < kEnd)) return INT64_MAX;
+  return number < -kEnd ? INT64_MIN : (int64_t)number;
+}
+
 std::string duration_text(int64_t nanoseconds) {
   const double seconds = (double)nanoseconds / 1e9;
   if (nanoseconds < 0) return "-" + duration_text(-std::max(nanoseconds, -INT64_MAX));

@@ -129,8 +129,8 @@ Value Rows::value(uint32_t index, const std::string& name) {
 std::string Rows::cell(uint32_t index, const std::string& name) {
   const Value it = value(index, name);
   if (!it.known) return "-";
-  if (it.number && is_among(name, kDurations)) return duration_text((int64_t)*it.number);
-  if (it.number && is_among(name, kSizes)) return size_text((uint64_t)*it.number);
+  if (it.number && is_among(name, kDurations)) return duration_text(whole(*it.number));
+  if (it.number && is_among(name, kSizes)) return size_text((uint64_t)whole(*it.number));
   if (it.number && name != "object") return fmt::format("{:.0f}", *it.number);
   if (name == "frame") return "-";
   return it.text.empty() ? "-" : it.text;
