@@ -106,11 +106,14 @@ def chat(test):
             test.same(last, f'* member{i} has left', 'the last that a member is told')
 
         # One reads nothing while ann says more than its mailbox and the buffers of its socket hold; ann and bob go on.
+        test.same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), [], 'overloaded mailboxes before')
         deaf = Member(stack, server.port, 'deaf', room=4096)
         expect('* deaf has come')
         for _ in range(FLOOD):
             ann.say('x' * 190)
             test.same(bob.hear(), 'ann: ' + 'x' * 190, 'to bob')
+        test.same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), ['the mailbox deaf is full and stays full'],
+                  'mailboxes that weft lint finds overloaded')
         # Then it reads, and with the next line for which there is room it is told.
         reader = threading.Thread(target=deaf.hear_of_gap, daemon=True)
         reader.start()

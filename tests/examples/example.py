@@ -80,6 +80,14 @@ class Example:
         counters = {**json.loads(done.stdout)['counters'], 'tls_bytes': 0}  # which the process alone knows
         self.judge(process, stats.Block(target, process.name, counters), coroutines, wanted)
 
+    def lint(self, process, rule, *words):
+        """What `weft lint` finds by one rule."""
+        done = subprocess.run([os.path.join(self.build, 'weft'), 'lint', str(process.pid), '--json', *words], capture_output=True, text=True,
+                              check=False, timeout=60)
+        if done.returncode > 1:
+            raise Trouble(f'weft lint {process.name}: {done.stderr or done.stdout}')
+        return [finding['summary'] for finding in json.loads(done.stdout)['findings'] if finding['rule'] == rule]
+
     def judge(self, process, block, coroutines, wanted):
         for line in stats.judge(block, at_least={'coroutines_created': coroutines, 'switches': coroutines}, pinned=0, fd_rescues=0,
                                 lock_rescues=0, **wanted):
