@@ -11,7 +11,8 @@ class ApiTest(woven.WovenTest):
             answer = self.inspect_json("ps", process.pid)
             return answer["states"]["parked"] == len(answer["coroutines"]) and answer["coroutines"]
 
-        return {each["name"]: each for each in self.until(all_parked)}
+        # Children have their maker's name, and come after it.
+        return {each["name"]: each for each in reversed(self.until(all_parked))}
 
     def lint(self, target, *flags):
         done = self.run_inspect("lint", target, "--json", *flags)

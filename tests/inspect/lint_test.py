@@ -60,7 +60,7 @@ class LintTest(woven.WovenTest):
         for words in (rule + ": ", "  rule: ", "  figures: ", "  threshold: ", *functions):
             self.assertIn(words, text)
         with self.subTest("gcore"):
-            another = self.start(program, WEFT_GUARDS="mprotect")
+            another = self.start(program, *arguments, WEFT_GUARDS="mprotect")
 
             def there_too():
                 return self.findings(another.pid)
