@@ -86,7 +86,7 @@ class Example:
                               check=False, timeout=60)
         if done.returncode > 1:
             raise Trouble(f'weft lint {process.name}: {done.stderr or done.stdout}')
-        return [finding['summary'] for finding in json.loads(done.stdout)['findings'] if finding['rule'] == rule]
+        return [finding['text'] for finding in json.loads(done.stdout)['findings'] if finding['rule'] == rule]
 
     def judge(self, process, block, coroutines, wanted):
         for line in stats.judge(block, at_least={'coroutines_created': coroutines, 'switches': coroutines}, pinned=0, fd_rescues=0,

@@ -161,7 +161,7 @@ class LintTest(woven.WovenTest):
         self.check_deep(snapshot)
 
         def given_back():
-            return self.inspect_json("stat", process.pid)["counters"]["stacks_trimmed"] == 20
+            return self.inspect_json("stat", process.pid)["counters"]["stacks_trimmed"] >= 20  # one that parked before, too
 
         # The runtime has taken the pages back and noted how many there were; so it is known from a core file, too.
         self.until(given_back)

@@ -16,6 +16,12 @@ def size_of(process):
         return int(re.search(r"VmSize:\s+(\d+)", file.read())[1])
 
 
+def catches_interrupts(process):
+    with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+        caught = int(re.search(r"(?m)^SigCgt:\s*([0-9a-f]+)$", file.read()).group(1), 16)
+    return caught >> (signal.SIGINT - 1) & 1
+
+
 class TraceTest(woven.WovenTest):
 
     def setUp(self):
@@ -146,8 +152,8 @@ class TraceTest(woven.WovenTest):
         size = size_of(process)
         recorder = self.recorder(process, "--strict", "--json")
 
-        def under_way():
-            return size_of(process) >= size + 3 * 2048
+        def under_way():  # the rings are there, and an interrupt would end the recording
+            return size_of(process) >= size + 3 * 2048 and catches_interrupts(recorder)
 
         self.until(under_way)
         return process, recorder
