@@ -35,8 +35,6 @@ void groups_begin() {
 }
 
 int group_make(const unsigned* cpus, size_t cpu_count, unsigned workers_wanted) {
-  // Under WEFT_CHAOS one order of all decisions is drawn, among the workers that are there.
-  if (chaos) return 0;
   Locked locked(lock);
   Cpus wanted = {};
   for (size_t i = 0; i < cpu_count; i++) {
@@ -46,6 +44,8 @@ int group_make(const unsigned* cpus, size_t cpu_count, unsigned workers_wanted) 
   unsigned first = worker_count();
   if (!workers_wanted) workers_wanted = (unsigned)cpu_count;
   if (!cpu_count) return -EINVAL;
+  // Under WEFT_CHAOS one order of all decisions is drawn, among the workers that are there.
+  if (chaos) return 0;
   if (groups == kMaxGroups || workers_wanted > kMaxWorkers - first) return -EAGAIN;
   for (unsigned i = 0; i < workers_wanted; i++) {
     Worker* worker = worker_begin(first + i);
