@@ -49,7 +49,7 @@ bool awaits_glibcs_signal(const Coroutine* target) {
 }
 
 void signal_carrier(const Coroutine* target) {
-  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
+  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_ACQUIRE);
   if (carrier && carrier->tid) sys::call(SYS_tgkill, sys::getpid(), carrier->tid, kCancelSignal);
 }
 

@@ -71,7 +71,7 @@ bool others_ready(Worker* worker, uint64_t now) {
 // No switch for some ticks: does the carrier compute or wait in the kernel? One that only waits for a CPU is not stuck, and a second
 // kernel thread would wait for it beside it.
 bool is_stuck(Worker* worker) {
-  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_ACQUIRE);
   if (!carrier) return false;
   return kernel_thread_cpu_time(carrier->tid) - worker->cpu_when_stuck >= (chaos_turns ? kMoreUnderTurns : 1) * kTick ||
          kernel_thread_sleeps(carrier->tid);
@@ -100,7 +100,7 @@ void look_at_waits(Worker* worker, uint64_t turns, uint64_t time) {
 void sample_run(Worker* worker, uint64_t now) {
   uint64_t since = worker->sampled_at, switches = worker->switches.load(std::memory_order_relaxed);
   worker->sampled_at = now;
-  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_ACQUIRE);
   Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
   // Of a time without looks nothing is known: what runs now counts from now on.
   bool came_late = now - since > 2 * kIdleTick;
@@ -124,7 +124,7 @@ bool look_at(Worker* worker, uint64_t now) {
     return !worker->sleeping.load(std::memory_order_relaxed);
   }
   if (worker->ticks_stuck++ == 0)
-    if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED))
+    if (Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_ACQUIRE))
       worker->cpu_when_stuck = kernel_thread_cpu_time(carrier->tid);
   bool ready = others_ready(worker, now);
   if (ready) ask_to_give_way(worker);

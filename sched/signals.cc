@@ -199,7 +199,7 @@ bool inside_weft(const void* context) {
 void signal_kick(Coroutine* target) {
   State state = target->state.load(std::memory_order_relaxed);
   if (state != State::running && state != State::blocked) return;
-  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_RELAXED);
+  Carrier* carrier = __atomic_load_n(&target->carrier, __ATOMIC_ACQUIRE);
   if (carrier && carrier->tid) kick_carrier(carrier->tid);
 }
 
@@ -429,7 +429,7 @@ void set_signal_mask(Coroutine* self, uint64_t mask) {
 void signals_rescue() {
   for (unsigned i = 0; i < worker_count(); i++) {
     Worker* worker = worker_at(i);
-    Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+    Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_ACQUIRE);
     Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
     if (running && (signals_wanted(running) || cancels_asynchronously(running))) kick_carrier(carrier->tid);
   }

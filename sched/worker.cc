@@ -317,7 +317,8 @@ inline void settle(Carrier* carrier, uintptr_t message) {
 }
 
 [[gnu::always_inline]] inline void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
-  next->carrier = carrier;
+  // Others read the carrier's thread through it: released here and where the carrier joins its worker.
+  __atomic_store_n(&next->carrier, carrier, __ATOMIC_RELEASE);
   next->worker = worker;
   next->budget = turn_budget;
   next->asked.store(chaos, std::memory_order_relaxed);
@@ -369,7 +370,7 @@ void switch_away(Coroutine* self, Departure how) {
 // Guarded by handoff_lock.
 void attach_locked(Carrier* carrier, Worker* worker) {
   carrier->worker = worker;
-  __atomic_store_n(&worker->carrier, carrier, __ATOMIC_RELAXED);
+  __atomic_store_n(&worker->carrier, carrier, __ATOMIC_RELEASE);
   carrier->inside.store(1, std::memory_order_relaxed);
   carrier->taken.store(0, std::memory_order_release);
 }
@@ -867,7 +868,7 @@ void give_way_by_chance(Coroutine* self) {
 
 void ask_to_give_way(Worker* worker) {
   worker->preempt.store(1, std::memory_order_relaxed);
-  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_RELAXED);
+  Carrier* carrier = __atomic_load_n(&worker->carrier, __ATOMIC_ACQUIRE);
   Coroutine* running = carrier ? __atomic_load_n(&carrier->running, __ATOMIC_RELAXED) : nullptr;
   if (running) running->asked.store(true, std::memory_order_relaxed);
 }
