@@ -2,14 +2,12 @@
 // How the library came to be in the process: somebody's DT_NEEDED names it, or LD_PRELOAD or /etc/ld.so.preload does, or both.
 #include "hook/adoption.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
-#include <link.h>
-#include <sys/stat.h>
 
 #include <cstdlib>
 #include <cstring>
 
+#include "hook/module.h"
 #include "sched/sys.h"
 
 namespace weft {
@@ -18,28 +16,22 @@ namespace {
 
 constexpr char kName[] = "libweft.so";
 
-bool needed_by(const link_map* map, const char* own_name) {
-  const char* names = nullptr;
-  for (const ElfW(Dyn)* entry = map->l_ld; entry && entry->d_tag != DT_NULL; entry++)
-    if (entry->d_tag == DT_STRTAB) names = (const char*)entry->d_un.d_ptr;
-  if (!names) return false;
-  // Not relocated where ld.so may not write (the vDSO), which needs nothing.
-  if ((ElfW(Addr))names < map->l_addr) return false;
-  for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; entry++)
-    if (entry->d_tag == DT_NEEDED && !strcmp(names + entry->d_un.d_val, own_name)) return true;
-  return false;
+// The names that entries of this tag give; false ends it.
+template <class Call>
+void each_name(const link_map* map, ElfW(Sxword) tag, Call call) {
+  const char* names = module_of(map->l_addr, map->l_ld).names;
+  for (const ElfW(Dyn)* entry = map->l_ld; names && entry && entry->d_tag != DT_NULL; entry++)
+    if (entry->d_tag == tag && !call(names + entry->d_un.d_val)) return;
 }
 
 bool is_needed() {
   const char* own_name = nullptr;
-  const char* names = nullptr;
-  for (const ElfW(Dyn)* entry = _DYNAMIC; entry->d_tag != DT_NULL; entry++)
-    if (entry->d_tag == DT_STRTAB) names = (const char*)entry->d_un.d_ptr;
-  for (const ElfW(Dyn)* entry = _DYNAMIC; entry->d_tag != DT_NULL; entry++)
-    if (entry->d_tag == DT_SONAME) own_name = names + entry->d_un.d_val;
-  for (const link_map* map = _r_debug.r_map; own_name && map; map = map->l_next)
-    if (map->l_ld != _DYNAMIC && needed_by(map, own_name)) return true;
-  return false;
+  for (const link_map* map = _r_debug.r_map; map; map = map->l_next)
+    if (map->l_ld == _DYNAMIC) each_name(map, DT_SONAME, [&](const char* name) { return !(own_name = name); });
+  bool found = false;
+  for (const link_map* map = _r_debug.r_map; own_name && map && !found; map = map->l_next)
+    each_name(map, DT_NEEDED, [&](const char* name) { return !(found = !strcmp(name, own_name)); });
+  return found;
 }
 
 // A list as ld.so reads it: its words are paths or names, of which ours is known by its last part.

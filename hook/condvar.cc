@@ -10,6 +10,7 @@
 #include "hook/cancel.h"
 #include "hook/mutex.h"
 #include "hook/thread_results.h"
+#include "sched/shield.h"
 
 namespace weft {
 
@@ -48,13 +49,8 @@ int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t dead
 
 // The same for one whose waits have ended and who has been told so.
 int wait_unheard(Coroutine* self, pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t deadline) {
-  uint64_t outer = self->calls_deadline;
-  self->calls_deadline = kNever;
-  self->shields++;
-  int error = wait_in_lot(condition, mutex, deadline);
-  self->shields--;
-  self->calls_deadline = outer;
-  return error;
+  Shield shield(self);
+  return wait_in_lot(condition, mutex, deadline);
 }
 
 int wait_in_lot(pthread_cond_t* condition, pthread_mutex_t* mutex, uint64_t deadline) {

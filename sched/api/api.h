@@ -6,6 +6,7 @@
 
 #include "sched/coroutine.h"
 #include "sched/parking_lot.h"
+#include "sched/shield.h"
 #include "sched/thread_state.h"
 #include "sched/worker.h"
 #include "weft/co.h"
@@ -29,33 +30,11 @@ int wait_interrupted();
 // to is not waited for.
 int wait_for(KeyKind key, WaitKind kind, const void* object, bool (*validate)(void*), void* argument, uint32_t tag = 0);
 
-// While it lives, neither a cancellation nor a deadline ends a wait of the caller's.
-class Shield {
- public:
-  Shield() : self_(caller()) {
-    if (!self_) return;
-    outer_ = self_->calls_deadline;
-    self_->calls_deadline = kNever;
-    self_->shields++;
-  }
-  ~Shield() {
-    if (!self_) return;
-    self_->shields--;
-    self_->calls_deadline = outer_;
-  }
-  Shield(const Shield&) = delete;
-  Shield& operator=(const Shield&) = delete;
-
- private:
-  Coroutine* self_;
-  uint64_t outer_ = 0;
-};
-
 // co_spawn, for a caller at that address; with a scope the coroutine is its child, and `start` gives an int.
 int api_spawn(co_t* out, void* (*start)(void*), void* argument, const co_attr_t* attributes, const void* caller,
               Scope* scope);
 
 // Cancels as co_cancel does. False: there is no such coroutine any more.
-bool cancel_coroutine(Coroutine* target, uint32_t generation, int error);
+bool cancel_coroutine(Coroutine* target, uint32_t generation);
 
 }  // namespace weft

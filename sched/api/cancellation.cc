@@ -6,10 +6,10 @@
 
 namespace weft {
 
-bool cancel_coroutine(Coroutine* target, uint32_t generation, int error) {
+bool cancel_coroutine(Coroutine* target, uint32_t generation) {
   uint64_t none = (uint64_t)generation << 32;
   // Sequentially consistent: the target begins its wait and then looks for a cancel, we store it and then look for a wait.
-  if (!target->calls_end.compare_exchange_strong(none, none | (uint32_t)error)) return none >> 32 == generation;
+  if (!target->calls_end.compare_exchange_strong(none, none | ECANCELED)) return none >> 32 == generation;
   interrupt(&target->waiter);
   return true;
 }
@@ -78,7 +78,7 @@ WEFT_API int co_with_deadline(uint64_t nanoseconds, int (*fn)(void*), void* argu
 
 WEFT_API int co_cancel(co_t co) {
   Coroutine* target = coroutine_of_handle(co);
-  return target && cancel_coroutine(target, (uint32_t)(co >> 32), ECANCELED) ? 0 : ESRCH;
+  return target && cancel_coroutine(target, (uint32_t)(co >> 32)) ? 0 : ESRCH;
 }
 
 WEFT_API int co_canceled(void) {
@@ -87,6 +87,6 @@ WEFT_API int co_canceled(void) {
 }
 
 WEFT_API int co_shield(int (*fn)(void*), void* argument) {
-  Shield shield;
+  Shield shield(caller());
   return fn(argument);
 }

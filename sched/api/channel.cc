@@ -89,7 +89,6 @@ int send(co_chan* chan, const void* value, bool waits) {
     if (error != EAGAIN || !waits) return error;
     HandoffWait wait = {.node = {}, .value = (void*)value};
     error = held.await(chan->senders, &wait, WaitKind::channel_send, chan);
-    if (!error) return wait.outcome == Outcome::closed ? EPIPE : 0;
     if (error != EAGAIN) return error;
   }
 }
@@ -103,7 +102,6 @@ int receive(co_chan* chan, void* value, bool waits) {
     if (error != EAGAIN || !waits) return error;
     HandoffWait wait = {.node = {}, .value = value};
     error = held.await(chan->receivers, &wait, WaitKind::channel_receive, chan);
-    if (!error) return wait.outcome == Outcome::closed ? EPIPE : 0;
     if (error != EAGAIN) return error;
   }
 }
@@ -147,8 +145,8 @@ WEFT_API int co_chan_close(co_chan_t* chan) {
   Held held(chan->lock);
   if (chan->closed) return EPIPE;
   chan->closed = true;
-  for (WaitQueue* queue : {&chan->senders, &chan->receivers})
-    while (HandoffWait* wait = held.take(*queue)) held.finish(wait, Outcome::closed);
+  held.finish_all(chan->senders);
+  held.finish_all(chan->receivers);
   return 0;
 }
 

@@ -25,6 +25,12 @@ void Held::finish(HandoffWait* wait, Outcome outcome) {
     woken_ = {waiter, ticket};
 }
 
+namespace {
+
+int as_error(Outcome outcome) { return outcome == Outcome::closed ? EPIPE : 0; }
+
+}  // namespace
+
 int Held::await(WaitQueue& queue, HandoffWait* wait, WaitKind kind, const void* object) {
   Waiter* waiter = waiter_of_caller(self_);
   wait->node.waiter = waiter;
@@ -34,10 +40,10 @@ int Held::await(WaitQueue& queue, HandoffWait* wait, WaitKind kind, const void* 
   Wake reason = block(self_, waiter, wait->node.ticket, {.key = 0, .kind = kind, .object = object});
   if (reason == Wake::unparked && self_) {
     locked_ = false;
-    return 0;
+    return as_error(wait->outcome);
   }
   lock_.lock();
-  if (!wait->node.linked) return 0;
+  if (!wait->node.linked) return as_error(wait->outcome);
   queue.remove(&wait->node);
   int error = 0;
   if (reason == Wake::interrupted) without([&] { error = wait_interrupted(); });

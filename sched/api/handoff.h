@@ -40,8 +40,13 @@ class [[nodiscard]] Held {
   // Its value has gone over, or what it waits at has been closed: it goes on.
   void finish(HandoffWait* wait, Outcome outcome);
 
-  // Waits in the queue: 0 with its outcome, and the lock is not held any more; EAGAIN: nothing has happened, look again; or the error that
-  // ends the call.
+  // All in the queue go on: what they wait at has been closed.
+  void finish_all(WaitQueue& queue) {
+    while (HandoffWait* wait = take(queue)) finish(wait, Outcome::closed);
+  }
+
+  // Waits in the queue: 0: the value has gone over; EPIPE: closed; EAGAIN: nothing has happened, look again; or the error that ends the
+  // call. After 0 and EPIPE the lock may have been given up.
   int await(WaitQueue& queue, HandoffWait* wait, WaitKind kind, const void* object);
   // Gives the lock up for a while.
   template <class Call>

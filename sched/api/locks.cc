@@ -39,7 +39,7 @@ bool mutex_held(void* mutex) {
 
 // For one who has to hold it, whatever comes: a pthread_cancel too acts afterwards.
 void lock_again(co_mutex_t* mutex) {
-  Shield shield;
+  Shield shield(caller());
   bool taken = take(mutex, 0);
   while (!taken) {
     park({.key = park_key(KeyKind::lock, mutex),

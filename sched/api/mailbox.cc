@@ -121,7 +121,6 @@ int send(co_mailbox* mailbox, const void* bytes, bool waits) {
     counted = true;
     SenderWait wait = {{.node = {}, .value = (void*)bytes}, sender_of_caller()};
     error = held.await(mailbox->senders, &wait, WaitKind::mailbox_send, mailbox);
-    if (!error) return wait.outcome == Outcome::closed ? EPIPE : 0;
     if (error != EAGAIN) return error;
   }
 }
@@ -135,7 +134,6 @@ int receive(co_mailbox* mailbox, void* bytes, bool waits) {
     if (error != EAGAIN || !waits) return error;
     HandoffWait wait = {.node = {}, .value = bytes};
     error = held.await(mailbox->receivers, &wait, WaitKind::mailbox_receive, mailbox);
-    if (!error) return wait.outcome == Outcome::closed ? EPIPE : 0;
     if (error != EAGAIN) return error;
   }
 }
@@ -200,8 +198,8 @@ WEFT_API int co_mailbox_close(co_mailbox_t* mailbox) {
   Held held(mailbox->lock);
   if (mailbox->closed) return EPIPE;
   mailbox->closed = true;
-  for (WaitQueue* queue : {&mailbox->senders, &mailbox->receivers})
-    while (HandoffWait* wait = held.take(*queue)) held.finish(wait, Outcome::closed);
+  held.finish_all(mailbox->senders);
+  held.finish_all(mailbox->receivers);
   return 0;
 }
 

@@ -16,15 +16,14 @@ void scope_enter(Scope* scope, Coroutine* child) {
   scope->first = child;
   scope->children.fetch_add(1, std::memory_order_relaxed);
   // Cancelled while it was being made.
-  if (scope->cancelled) cancel_coroutine(child, child->generation, ECANCELED);
+  if (scope->cancelled) cancel_coroutine(child, child->generation);
 }
 
 namespace {
 
 void cancel_locked(Scope* scope) {
   __atomic_store_n(&scope->cancelled, true, __ATOMIC_RELAXED);
-  for (Coroutine* child = scope->first; child; child = child->next_child)
-    cancel_coroutine(child, child->generation, ECANCELED);
+  for (Coroutine* child = scope->first; child; child = child->next_child) cancel_coroutine(child, child->generation);
 }
 
 bool has_children(void* scope) { return ((Scope*)scope)->children.load(std::memory_order_acquire) != 0; }
@@ -80,7 +79,7 @@ WEFT_API int co_scope_wait(co_scope_t* opaque) {
   while (!ended && has_children(scope)) ended = wait_for_children(scope);
   if (ended) {
     co_scope_cancel(opaque);
-    Shield until_they_have_ended;
+    Shield until_they_have_ended(caller());
     while (has_children(scope)) wait_for_children(scope);
   }
   int failed = scope->error.load(std::memory_order_relaxed);

@@ -246,7 +246,7 @@ WEFT_API int co_select(co_select_case_t* cases, size_t count, size_t* chosen) {
       // The caller is pinned, and its waits end: the helper works on the caller's memory until it has ended, and may have had success.
       co_cancel(helper);
       {
-        Shield shield;
+        Shield shield(caller());
         co_join(helper, &result);
       }
       return (int)(intptr_t)result == ECANCELED ? error : (int)(intptr_t)result;
