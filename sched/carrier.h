@@ -31,7 +31,8 @@ void workers_set_count(unsigned count);
 void workers_reset();  // fork child
 void carriers_reset();
 
-void start_coroutine(Coroutine* coroutine);                 // a new one: runs soon
+// A new one: runs soon. newest_first: where many are ready, before those that were made before it.
+void start_coroutine(Coroutine* coroutine, bool newest_first);
 void coroutine_begins(Coroutine* self, uintptr_t message);  // first thing on its stack; what the switch to it brought
 [[noreturn]] void switch_finished(Coroutine* self);         // last thing on its stack
 void coroutine_gone(Coroutine* coroutine);                  // its stack has been left for good

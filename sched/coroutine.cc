@@ -325,7 +325,7 @@ int spawn(unsigned long* pthread, void* (*start)(void*), void* argument, const S
   if (self->scope) scope_enter(self->scope, self);
   live.fetch_add(1, std::memory_order_relaxed);
   count(Metric::coroutines_created);
-  start_coroutine(self);
+  start_coroutine(self, attributes.newest_first);
   return 0;
 }
 

@@ -188,6 +188,7 @@ struct SpawnAttributes {
   const char* name = nullptr;             // null: the creator's
   int8_t priority = 0;                    // CO_PRIORITY_…
   int group = -1;                         // of workers; -1: the creator's
+  bool newest_first = false;              // where many are ready, before those that were made before it
   Scope* scope = nullptr;                 // whose child it is
   uint64_t* handle = nullptr;             // set before it can run
 };

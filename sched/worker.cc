@@ -83,8 +83,12 @@ const Coroutine* follower_of(const Coroutine* coroutine) {
 constexpr uint32_t kTurnsBeforeLow = 64;     // of others, for each of low priority while there are others
 constexpr uint32_t kTurnsBeforeNormal = 16;  // of high priority, for each other one
 
-void add_prioritized(Worker* worker, uint32_t count) {
-  worker->prioritized.store(worker->prioritized.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+constexpr uint32_t kFewReady = 16;            // new ones are queued as they come
+constexpr uint32_t kTurnsBeforeQueued = 3;    // of new ones beyond these; no divisor of kTurnsBeforeNormal
+constexpr uint32_t kTurnsUntilOld = 1 << 14;  // in the list, for the oldest
+
+void add_aside(Worker* worker, uint32_t count) {
+  worker->aside.store(worker->aside.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
 }
 
 [[gnu::noinline]] void push_by_priority(Worker* worker, Coroutine* coroutine, int8_t priority) {
@@ -92,14 +96,23 @@ void add_prioritized(Worker* worker, uint32_t count) {
   coroutine->next = nullptr;
   (list.tail ? list.tail->next : list.head) = coroutine;
   list.tail = coroutine;
-  add_prioritized(worker, 1);
+  add_aside(worker, 1);
+}
+
+// Newest first: a tree of coroutines grows by its branches and not level by level, so that few are there at a time and their stacks are
+// warm.
+void push_fresh(Worker* worker, Coroutine* coroutine) {
+  coroutine->next = worker->fresh.head;
+  if (!worker->fresh.head) worker->fresh.tail = coroutine;
+  worker->fresh.head = coroutine;
+  add_aside(worker, 1);
 }
 
 Coroutine* pop_list(Worker* worker, ReadyList& list) {
   Coroutine* first = list.head;
   list.head = first->next;
   if (!list.head) list.tail = nullptr;
-  add_prioritized(worker, ~0u);
+  add_aside(worker, ~0u);
   return first;
 }
 
@@ -109,15 +122,6 @@ Coroutine* pop_normal(Worker* worker) {
   if (!worker->head) worker->tail = nullptr;
   worker->length.store(worker->length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   return first;
-}
-
-// High goes before normal and normal before low, but each gets a share of the turns.
-[[gnu::noinline]] Coroutine* pop_by_priority(Worker* worker) {
-  uint32_t turn = ++worker->turns_by_priority;
-  bool others = worker->head || worker->low.head;
-  if (worker->high.head && (!others || turn % kTurnsBeforeNormal)) return pop_list(worker, worker->high);
-  if (worker->low.head && (!worker->head || turn % kTurnsBeforeLow == 0)) return pop_list(worker, worker->low);
-  return pop_normal(worker);
 }
 
 void push_tail(Worker* worker, Coroutine* coroutine) {
@@ -131,6 +135,37 @@ void push_tail(Worker* worker, Coroutine* coroutine) {
     worker->head = coroutine;
   worker->tail = coroutine;
   worker->length.store(worker->length.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// One that always starts another before it ends must not keep those waiting that were there first: now and then the fresh ones go where
+// nothing is put before them, and the oldest of them has a turn.
+Coroutine* pop_fresh(Worker* worker) {
+  bool oldest = worker->turns_aside - worker->turn_of_oldest >= kTurnsUntilOld;
+  if (oldest) {
+    worker->turn_of_oldest = worker->turns_aside;
+    if (!worker->older.head) {
+      worker->older.tail = worker->fresh.head;
+      while (Coroutine* newest = worker->fresh.head) {
+        worker->fresh.head = newest->next;
+        newest->next = worker->older.head;
+        worker->older.head = newest;
+      }
+      worker->fresh.tail = nullptr;
+    }
+  }
+  return pop_list(worker, worker->fresh.head && !oldest ? worker->fresh : worker->older);
+}
+
+// High goes before normal and normal before low, but each gets a share of the turns.
+[[gnu::noinline]] Coroutine* pop_by_priority(Worker* worker) {
+  uint32_t turn = ++worker->turns_aside;
+  bool fresh = worker->fresh.head || worker->older.head;
+  bool normal = worker->head || fresh;
+  if (worker->high.head && (!(normal || worker->low.head) || turn % kTurnsBeforeNormal))
+    return pop_list(worker, worker->high);
+  if (worker->low.head && (!normal || turn % kTurnsBeforeLow == 0)) return pop_list(worker, worker->low);
+  if (fresh && (!worker->head || turn % kTurnsBeforeQueued)) return pop_fresh(worker);
+  return pop_normal(worker);
 }
 
 void push_head(Worker* worker, Coroutine* coroutine) {
@@ -150,7 +185,7 @@ Coroutine* pop(Worker* worker) {
     set_run_next(worker, nullptr);
     return next;
   }
-  if (worker->prioritized.load(std::memory_order_relaxed)) [[unlikely]]
+  if (worker->aside.load(std::memory_order_relaxed)) [[unlikely]]
     return pop_by_priority(worker);
   return worker->head ? pop_normal(worker) : nullptr;
 }
@@ -224,14 +259,21 @@ void drain_returned(Worker* worker) {
   }
 }
 
-// Half of the queue, the older half, goes to another worker.
+// Half of the queue, the older half, goes to another worker, and half of those beside it: of the ones that are older one will do, since it
+// may make many.
 void give_half(Worker* from, Worker* to) {
   uint32_t normal = from->length.load(std::memory_order_relaxed) / 2;
-  uint32_t prioritized = from->prioritized.load(std::memory_order_relaxed) / 2;
-  if (!normal && !prioritized) (from->head ? normal : prioritized) = ready_count(from) ? 1 : 0;
-  count(from->metrics, Metric::steals, normal + prioritized);
+  uint32_t aside = from->aside.load(std::memory_order_relaxed) / 2;
+  if (!normal && !aside) (from->head ? normal : aside) = ready_count(from) ? 1 : 0;
+  if (aside && from->older.head) aside = 1;
+  count(from->metrics, Metric::steals, normal + aside);
   while (normal--) push_inbox(to, pop_normal(from));
-  while (prioritized--) push_inbox(to, pop_list(from, from->high.head ? from->high : from->low));
+  while (aside--)
+    for (ReadyList* list : {&from->older, &from->high, &from->fresh, &from->low})
+      if (list->head) {
+        push_inbox(to, pop_list(from, *list));
+        break;
+      }
 }
 
 // One that waits for a carrier may wait long: while the kernel gives no more threads.
@@ -654,7 +696,7 @@ void make_ready_again(Coroutine* coroutine) {
   if (may_go_first(target)) ask_to_give_way(target);
 }
 
-void start_coroutine(Coroutine* coroutine) {
+void start_coroutine(Coroutine* coroutine, bool newest_first) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
   WEFT_TRACE(nullptr, begin, coroutine->id, (uint64_t)(uintptr_t)coroutine->start, 0);
   if (chaos) [[unlikely]]
@@ -663,7 +705,11 @@ void start_coroutine(Coroutine* coroutine) {
   if (Worker* worker = touchable_worker(&entered)) {
     bool own = worker->group == coroutine->group;
     if (own) {
-      push_tail(worker, coroutine);
+      bool behind = worker->length.load(std::memory_order_relaxed) >= kFewReady;
+      if (newest_first && behind && !coroutine->priority.load(std::memory_order_relaxed) && !chaos)
+        push_fresh(worker, coroutine);
+      else
+        push_tail(worker, coroutine);
       if (ready_count(worker) >= (worker->shares.load(std::memory_order_relaxed) ? 1 : 2))
         if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
     }
@@ -798,7 +844,7 @@ int yield(Coroutine* self) {
   Coroutine* next = worker->head;
   if (next && !worker->run_next && worker->slice_left && --worker->slice_left &&
       !(worker->preempt.load(std::memory_order_relaxed) | worker->thief.load(std::memory_order_relaxed) |
-        worker->prioritized.load(std::memory_order_relaxed) | (uint8_t)self->priority.load(std::memory_order_relaxed)))
+        worker->aside.load(std::memory_order_relaxed) | (uint8_t)self->priority.load(std::memory_order_relaxed)))
       [[likely]] {
     // The head and this one change places. It may be queued before its stack is left: the queue is this carrier's own.
     if (worker->tail == next) {
@@ -817,7 +863,7 @@ int yield(Coroutine* self) {
     prepare_resume(carrier, worker, next);
     uintptr_t message = switch_context(&self->context, &next->context, 0);
     settle(self->carrier, message);
-  } else if (next || worker->run_next || worker->prioritized.load(std::memory_order_relaxed) ||
+  } else if (next || worker->run_next || worker->aside.load(std::memory_order_relaxed) ||
              worker->inbox.load(std::memory_order_relaxed) || worker->returned.load(std::memory_order_relaxed) ||
              !worker->slice_left || worker->preempt.load(std::memory_order_relaxed)) {
     bool to_kernel = only_yields(worker);
@@ -973,8 +1019,8 @@ void workers_reset() {
   for (unsigned i = 0; i < worker_count(); i++) {
     Worker& worker = workers[i];
     worker.run_next = worker.head = worker.tail = nullptr;
-    worker.high = worker.low = {};
-    worker.prioritized.store(0);
+    worker.high = worker.low = worker.fresh = worker.older = {};
+    worker.aside.store(0);
     worker.slice_left = 0;
     for (Coroutine*& place : worker.pushed) place = nullptr;
     worker.epoll_fd = -1;

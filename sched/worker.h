@@ -45,7 +45,7 @@ constexpr uint64_t kAlternateStack = 32 << 10;
 constexpr uint32_t kBudget = 64;        // woven calls that succeed in a row before others get their turn
 extern constinit uint32_t turn_budget;  // that, or under WEFT_CHAOS 1
 
-// Coroutines that are ready, of a priority that is not the normal one.
+// Coroutines that are ready and not in the queue.
 struct ReadyList {
   Coroutine* head = nullptr;
   Coroutine* tail = nullptr;
@@ -63,8 +63,10 @@ struct alignas(64) Worker {
   bool wakes_first = false;       // whom its carrier makes ready goes to the head of the queue
   std::atomic<int> epoll_fd{-1};  // may be moved to another number
   std::atomic<int> event_fd{-1};
-  ReadyList high, low;
-  uint32_t turns_by_priority = 0;     // while there are such
+  ReadyList high, low;     // of a priority that is not the normal one
+  ReadyList fresh, older;  // made when others were ready: newest first; and, of those, oldest first
+  uint32_t turn_of_oldest = 0;
+  uint32_t turns_aside = 0;           // while there are such
   Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring
   uint32_t pushes = 0;
   uint64_t parks_seen = 0;  // when a coroutine yielded last and the slice was used up, and when that was
@@ -73,8 +75,8 @@ struct alignas(64) Worker {
   uint32_t short_sleeps = 0;  // in a row, each soon ended by one who makes threads
   uint64_t polled_at = 0;     // time stamp of the last look at the poller while others were ready
   // carrier writes, all read
-  std::atomic<uint32_t> length{0};       // of the queue from `head` on
-  std::atomic<uint32_t> prioritized{0};  // in `high` and `low`
+  std::atomic<uint32_t> length{0};  // of the queue from `head` on
+  std::atomic<uint32_t> aside{0};   // in all of these
   std::atomic<uint64_t> switches{0};
   std::atomic<uint64_t> went_first{0};   // `switches` when one that had returned went first
   std::atomic<uint32_t> looks_begun{0};  // into its epoll
@@ -195,7 +197,7 @@ void pin_current(PinReason reason);
 
 // Coroutines in its queues.
 inline uint32_t ready_count(const Worker* worker) {
-  return worker->length.load(std::memory_order_relaxed) + worker->prioritized.load(std::memory_order_relaxed);
+  return worker->length.load(std::memory_order_relaxed) + worker->aside.load(std::memory_order_relaxed);
 }
 
 Worker* worker_at(unsigned index);

@@ -30,9 +30,12 @@ int wait_interrupted();
 // to is not waited for.
 int wait_for(KeyKind key, WaitKind kind, const void* object, bool (*validate)(void*), void* argument, uint32_t tag = 0);
 
+// Who goes first where many are ready: those made last, or as they were made.
+enum class StartOrder { newest_first, as_made };
+
 // co_spawn, for a caller at that address; with a scope the coroutine is its child, and `start` gives an int.
 int api_spawn(co_t* out, void* (*start)(void*), void* argument, const co_attr_t* attributes, const void* caller,
-              Scope* scope);
+              Scope* scope, StartOrder order = StartOrder::newest_first);
 
 // Cancels as co_cancel does. False: there is no such coroutine any more.
 bool cancel_coroutine(Coroutine* target, uint32_t generation);

@@ -22,7 +22,7 @@ bool wants_resume(void* argument) { return !(uint32_t)((Coroutine*)argument)->pe
 }  // namespace
 
 int api_spawn(co_t* out, void* (*start)(void*), void* argument, const co_attr_t* attributes, const void* caller,
-              Scope* scope) {
+              Scope* scope, StartOrder order) {
   SpawnAttributes wanted;
   if (attributes) {
     if (attributes->size < sizeof *attributes || attributes->priority < CO_PRIORITY_LOW ||
@@ -39,6 +39,7 @@ int api_spawn(co_t* out, void* (*start)(void*), void* argument, const co_attr_t*
   wanted.handle = out ? out : &handle;
   wanted.creation_pc = caller;
   wanted.scope = scope;
+  wanted.newest_first = order == StartOrder::newest_first;
   if (scope) {
     wanted.detached = true;
     wanted.c11 = true;

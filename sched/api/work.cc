@@ -38,26 +38,32 @@ void give_place() {
   if (has_waiters(park_key(KeyKind::group, &place))) unpark(park_key(KeyKind::group, &place), 1);
 }
 
-struct Connection {
-  int fd;
+struct Service {
   void (*handler)(int fd, void* argument);
   void* argument;
+  const void* caller;  // of co_listen_and_serve
+};
+
+struct Connection {
+  int fd;
+  Service service;
 };
 
 void* serve(void* argument) {
   Connection connection = *(Connection*)argument;
   free(argument);
-  connection.handler(connection.fd, connection.argument);
+  connection.service.handler(connection.fd, connection.service.argument);
   return nullptr;
 }
 
-int begin_serving(int fd, void (*handler)(int, void*), void* argument) {
+int begin_serving(int fd, const Service& service) {
   auto* connection = (Connection*)malloc(sizeof(Connection));
   if (!connection) return ENOMEM;
-  *connection = {fd, handler, argument};
+  *connection = {fd, service};
   co_attr_t attributes = CO_ATTR_INIT;
   attributes.detached = 1;
-  int error = co_spawn(nullptr, serve, connection, &attributes);
+  // Of many connections the one that came first has waited longest.
+  int error = api_spawn(nullptr, serve, connection, &attributes, service.caller, nullptr, StartOrder::as_made);
   if (error) free(connection);
   return error;
 }
@@ -76,9 +82,9 @@ bool of_connection(int fd, int error) {
 bool of_resources(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 // One more connection is served: 0, or why the socket serves no more.
-int serve_next(int fd, void (*handler)(int, void*), void* argument) {
+int serve_next(int fd, const Service& service) {
   int connection = accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
-  int error = connection < 0 ? errno : begin_serving(connection, handler, argument);
+  int error = connection < 0 ? errno : begin_serving(connection, service);
   if (!error) return 0;
   if (connection >= 0) {
     // Nobody can serve it: its peer is not kept waiting for what may never be.
@@ -126,9 +132,10 @@ WEFT_API int co_offload_limit(unsigned count) {
 }
 
 WEFT_API int co_listen_and_serve(int fd, void (*handler)(int fd, void* argument), void* argument) {
+  const Service service = {handler, argument, __builtin_return_address(0)};
   const int before = errno;
   int error;
-  while (!(error = serve_next(fd, handler, argument))) {
+  while (!(error = serve_next(fd, service))) {
   }
   errno = before;
   return error;

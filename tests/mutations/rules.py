@@ -163,4 +163,8 @@ MUTATIONS = [
              r'programs\.own_wrappers'),
     Mutation('hooks are in no named version', 'hook/api.map', '    co_*;\n', '    co_*; pthread_*; read;\n', r'library\.(exports|versions)'),
     Mutation('the linker\'s own names are not exported', 'hook/api.map', '    _etext;\n', '    no_such_name;\n', r'library\.exports'),
+    Mutation('of many that are ready those made last begin first', 'sched/worker.cc',
+             '      if (newest_first && behind && ', '      if (false && newest_first && behind && ', r'api\.trees'),
+    Mutation('whoever is always followed by a newer one begins in the end', 'sched/worker.cc',
+             '>= kTurnsUntilOld;', '> ~0u - 1;', r'api\.trees'),
 ]

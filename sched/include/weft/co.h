@@ -45,7 +45,8 @@ typedef struct co_attr {
   { sizeof(co_attr_t), 0, NULL, CO_PRIORITY_NORMAL, 0, NULL }
 
 /* Makes a coroutine that runs fn(arg), and says which in *out (null: do not say). What it returns is what co_join gets. The first
- * call starts weft: some kernel threads, one for each CPU of the affinity mask (WEFT_WORKERS sets how many).
+ * call starts weft: some kernel threads, one for each CPU of the affinity mask (WEFT_WORKERS sets how many). Where hundreds are ready, one
+ * that was made later may begin first.
  * EAGAIN: no memory for its stack, or too many. EINVAL: attr is not one. ENOSYS: this machine or C library is not one weft knows;
  * the log says why. */
 int co_spawn(co_t* out, void* (*fn)(void*), void* arg, const co_attr_t* attr);
