@@ -70,7 +70,12 @@ Snapshot::Snapshot(int fd, const std::string& name, const TargetOptions& options
   std::vector<char> description(header.description);
   description.resize(file_.read(at, description.data(), description.size()));
   try {
-    read_description(json::parse(description));
+    // A number that is not whole, or larger than any of ours, would become anything at all.
+    read_description(json::parse(description, [&name](int, json::parse_event_t event, const json& parsed) {
+      if (event == json::parse_event_t::value && parsed.is_number_float())
+        throw Failure(kTruncated, "{}: its description is damaged: {} is no number of ours.", name, parsed.dump());
+      return true;
+    }));
   } catch (const json::exception& error) {
     throw Failure(kTruncated, "{}: its description is damaged: {}.", name, error.what());
   }
