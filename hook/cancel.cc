@@ -5,7 +5,8 @@
 //
 // A coroutine in a blocking region is in a call of libc's, and that acts on glibc's bit in the TCB and on its signal.
 // So glibc's pthread_cancel is called for every target, and the signal is sent to the carrier, whose tid glibc does not
-// know. The same goes for one in a call of libc's that is not hooked. What comes too late is seen by the flag.
+// know. The same goes for one in a call of libc's that is not hooked, or that may be in one: sched/internal_signals.h has how glibc
+// tells. What comes too late is seen by the flag.
 //
 // An asynchronous cancel of a coroutine that computes comes as the kick of sched/signals.h, which acts wherever it finds
 // the program's own code.
@@ -41,11 +42,19 @@ bool in_native_call(const Coroutine* target) {
   return target->pinned || __atomic_load_n(&target->region_depth, __ATOMIC_RELAXED) || target->window;
 }
 
+int cancel_bits(const Coroutine* target) {
+  int* bits = cancelhandling_of(target->tcb);
+  return bits ? __atomic_load_n(bits, __ATOMIC_ACQUIRE) & (kCancelingBit | kCanceledBit) : 0;
+}
+
 // In a call of libc's that no hook knows of and that is a cancellation point: it does not return before glibc's signal has come, which
 // glibc itself cannot send. So the carrier stays the same until then.
-bool awaits_glibcs_signal(const Coroutine* target) {
-  int* bits = cancelhandling_of(target->tcb);
-  return bits && (__atomic_load_n(bits, __ATOMIC_ACQUIRE) & (kCancelingBit | kCanceledBit)) == kCancelingBit;
+bool awaits_glibcs_signal(const Coroutine* target) { return cancel_bits(target) == kCancelingBit; }
+
+// It may be in such a call, and wait there for ever. One that begins later sees the bit; if it has left the carrier by the time the
+// signal comes there, the signal is nobody's.
+bool may_need_glibcs_signal(const Coroutine* target) {
+  return cancel_bits(target) == kCanceledBit && runs_outside(target);
 }
 
 void signal_carrier(const Coroutine* target) {
@@ -109,7 +118,9 @@ WEFT_EXPORT int pthread_cancel(pthread_t thread) {
     if (in_native_call(target) || awaits_glibcs_signal(target))
       signal_carrier(target);
     else if (target->cancel_type == PTHREAD_CANCEL_ASYNCHRONOUS)
-      signal_kick(target);
+      signal_kick(target);  // which acts in a call of libc's as well
+    else if (may_need_glibcs_signal(target))
+      signal_carrier(target);
   }
   return 0;
 }

@@ -356,7 +356,12 @@ void coroutine_gone(Coroutine* self) {
     release(self);
   else
     unpark(park_key(KeyKind::join, self), 1);
-  if (live.fetch_sub(1, std::memory_order_acq_rel) == 1) runtime_check_main_exit(mask);
+  // The monitor may find at any moment that nobody is left: the mask is there before the count says so.
+  uint32_t left = live.load(std::memory_order_relaxed);
+  do
+    if (left == 1) runtime_ends_with(mask);
+  while (!live.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (left == 1) runtime_check_main_exit();
 }
 
 int join(Coroutine* target, void** result, uint64_t deadline) {

@@ -35,14 +35,21 @@ using Handler = void (*)(int, siginfo_t*, void*);
 constinit std::atomic<Handler> next_handler[2] = {};
 constinit char kick_mark = 0;  // its address is the value of a kick
 
-// Sent by hook/cancel.cc to a coroutine that is a kernel thread for now, or that is in a call of libc's which knows
+// Is it for the thread of control with these bits? The signal goes to a carrier, which may have gone on to run another coroutine, and
+// glibc's handler would cancel whoever is there in a call of libc's.
+bool is_cancelled(int bits) {
+  if (bits & kEndingBits) return false;
+  int cancel = bits & (kCancelingBit | kCanceledBit);
+  return cancel == kCancelingBit || (cancel == kCanceledBit && !(bits & kCancelDisabledBit));
+}
+
+// Sent by hook/cancel.cc to a coroutine that is a kernel thread for now, or that may be in a call of libc's which knows
 // nothing of weft: glibc's handler is to find its TCB. To others it comes too late, and they look for themselves.
 void pass_on_cancel(Handler next, Coroutine* self, int signal, siginfo_t* info, void* context) {
   int* bits = cancelhandling_of(tcb_of(__builtin_thread_pointer()));
-  int seen = bits ? __atomic_load_n(bits, __ATOMIC_RELAXED) : 0;
-  bool in_libc_call = (seen & kCancelTypeBit) || (seen & (kCancelingBit | kCanceledBit)) == kCancelingBit;
-  if (!self->pinned && !self->region_depth && thread_state.woven) {
-    if (!in_libc_call) return;
+  bool woven_call = !self->pinned && !self->region_depth && thread_state.woven;
+  if (bits ? !is_cancelled(__atomic_load_n(bits, __ATOMIC_RELAXED)) : woven_call) return;
+  if (woven_call) {
     if (self->carrier->inside.load(std::memory_order_relaxed) || thread_state.lot_depth) {
       // Called by weft itself, which cannot be unwound out of here: the call goes on, and the flag is seen after it.
       __atomic_fetch_or(bits, kCanceledBit, __ATOMIC_RELAXED);
@@ -63,7 +70,8 @@ void on_internal_signal(int signal, siginfo_t* info, void* context) {
   if (!next) return;
   Coroutine* self = thread_state.identity;
   if (!self) {
-    next(signal, info, context);
+    // Between two coroutines, glibc's bits are those of the carrier, which nobody cancels.
+    if (signal != kCancelSignal || !thread_state.carrier) next(signal, info, context);
     return;
   }
   if (signal == kCancelSignal) {

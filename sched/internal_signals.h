@@ -49,8 +49,15 @@ void internal_signals_recheck();
 
 // What glibc keeps in a thread's TCB of its cancellation: `cancelhandling`, with the bits that its descr.h has. Null: its debugger
 // interface does not say where. Not from a signal handler before it has been asked for once.
-constexpr int kCancelTypeBit = 0x02;  // in a call of libc's that is a cancellation point, too
-constexpr int kCancelingBit = 0x04;   // alone: glibc's handler is to come, and the call does not return before
+//
+// There are two ways in which its calls that are cancellation points come to act, and no version is asked for: the bits that its
+// pthread_cancel has left say which one it is.
+//   both bits, or kCancelingBit alone   (2.36) A call makes the thread's cancellation asynchronous for as long as it lasts. Alone: the
+//       thread is in one, its handler is to come and sets the other bit, and the call does not return before. Both: it was in none.
+//   kCanceledBit alone   (2.41, where the other has gone) The handler acts if what it interrupted is the one place from which all such
+//       calls enter the kernel, and there the bit is looked at first. It does not look whose bit is set. Who is in a call cannot be seen.
+constexpr int kCancelDisabledBit = 0x01;
+constexpr int kCancelingBit = 0x04;
 constexpr int kCanceledBit = 0x08;
 constexpr int kEndingBits = 0x10 | 0x20;
 int* cancelhandling_of(const void* tcb);

@@ -238,8 +238,9 @@ void runtime_main_exits() {
   monitor_kick();
 }
 
-void runtime_check_main_exit(uint64_t mask) {
-  last_mask.store(mask, std::memory_order_relaxed);
+void runtime_ends_with(uint64_t mask) { last_mask.store(mask, std::memory_order_relaxed); }
+
+void runtime_check_main_exit() {
   if (main_left.load(std::memory_order_acquire)) monitor_kick();
 }
 

@@ -960,16 +960,32 @@ void release_worker(Coroutine* self) {
   leave(self);
 }
 
+namespace {
+
+// Every CPU that runs this process passes a barrier, where membarrier is there: else only this one. Negative: it has failed.
+long pass_barrier() {
+  if (have_membarrier) return sys::call(SYS_membarrier, 1 << 3 /* PRIVATE_EXPEDITED */, 0, 0);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return 0;
+}
+
+}  // namespace
+
+bool runs_outside(const Coroutine* coroutine) {
+  bool all_passed = have_membarrier && pass_barrier() == 0;
+  State state = coroutine->state.load(std::memory_order_relaxed);
+  if (state != State::running && state != State::blocked) return false;
+  Carrier* carrier = __atomic_load_n(&coroutine->carrier, __ATOMIC_ACQUIRE);
+  // A store that says it is inside may be older than what it has done since, where no barrier was passed.
+  return carrier && !(all_passed && carrier->inside.load(std::memory_order_relaxed));
+}
+
 bool take_worker(Worker* worker) {
   Locked locked(handoff_lock);
   Carrier* carrier = worker->carrier;
   if (!carrier) return false;
   carrier->taken.store(1);
-  long barrier = 0;
-  if (have_membarrier)
-    barrier = sys::call(SYS_membarrier, 1 << 3 /* PRIVATE_EXPEDITED */, 0, 0);
-  else
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+  long barrier = pass_barrier();
   // Without memory it is tried again. Forbidden since the start, it has to do without: carriers pass a fence from now on, and those
   // that have just entered without one have done so long before the next look.
   if (barrier < 0 && barrier != -ENOMEM) have_membarrier = false;

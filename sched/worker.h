@@ -139,6 +139,8 @@ inline Worker* enter(Coroutine* self) {
     return enter_slow(self);
   return carrier->worker;
 }
+// Does it run code that is not weft's? False: it sees whatever the caller stored before, once it does so again. Any thread.
+bool runs_outside(const Coroutine* coroutine);
 inline void leave(Coroutine* self) { self->carrier->inside.store(0, std::memory_order_release); }
 
 // Makes a coroutine run soon. Any thread.

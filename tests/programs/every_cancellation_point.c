@@ -464,6 +464,8 @@ static const struct aiocb* requested(void) {
   request->aio_buf = bytes;
   request->aio_nbytes = 1;
   request->aio_sigevent.sigev_notify = SIGEV_NONE;
+  // One that is left stays, and its thread may come to read only now: the numbers must not be those of the next one's pipe.
+  if (mode == kWaits) opened_count -= 2;
   MUST(aio_read(request) == 0);
   while (mode != kWaits && aio_error(request) == EINPROGRESS) sched_yield();
   return request;
