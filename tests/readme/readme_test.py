@@ -85,12 +85,12 @@ class ReadmeTest(unittest.TestCase):
     def do_part(self, session, commands):
         jobs = []
         for command in commands:
-            with self.subTest(line=command.line, command=command.text):
-                if document.first_program(command.text) == "kill":
-                    self.check_woven(session, jobs)
-                self.assertIsNone(session.run(command, STATUS.get(command.text, 0)))
-                if command.background:
-                    jobs.append((command, session.job))
+            if document.first_program(command.text) == "kill":
+                self.check_woven(session, jobs)
+            wrong = session.run(command, STATUS.get(command.text, 0))
+            self.assertIsNone(wrong, f"line {command.line}: {command.text}\n{wrong}")
+            if command.background:
+                jobs.append((command, session.job))
         self.check_woven(session, jobs)
 
 
@@ -128,7 +128,8 @@ class Commands(ReadmeTest):
         commands = to_run(read_readme()[0])
         self.assertGreater(len(commands), 40)
         for part in dict.fromkeys(each.part for each in commands):
-            self.do_part(self.session(root.enter, CHECKOUT), [each for each in commands if each.part == part])
+            with self.subTest(part=part):
+                self.do_part(self.session(root.enter, CHECKOUT), [each for each in commands if each.part == part])
 
     def test_without_the_library_nothing_is_woven(self):
         root = self.layered()
