@@ -31,12 +31,13 @@ def read_readme(path="README.md"):
 
 
 def mentions(commands):
-    """Those in the text that are the beginning of another command, which is run, or stand there once more."""
-    shown = [re.split(r" (?:&&|&|\|)", each.text)[0].split() for each in commands if each.shown]
+    """Those in the text that are the beginning of another command, or stand there once more."""
+    wholes = [re.split(r" (?:&&|&|\|)", each.text)[0].split() for each in commands]
     mentioned, seen = [], []
     for each in commands:
         words = each.text.split()
-        if not each.shown and (words in seen or any(other[:len(words)] == words for other in shown)):
+        longer = any(whole[:len(words)] == words and (other.shown or len(whole) > len(words)) for whole, other in zip(wholes, commands))
+        if not each.shown and (words in seen or longer):
             mentioned.append(each)
         seen.append(words)
     return mentioned
