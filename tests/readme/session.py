@@ -12,7 +12,7 @@ import time
 
 import document
 
-PATIENCE = 60
+PATIENCE = 120
 # Nothing that they look at is changed by these, so they are done again until they show what is on its way.
 LOOK = re.compile(r"(?:build/release/)?weft (?:ps|bt|top|lint|stat)\b")
 BASH = r"""
