@@ -26,9 +26,9 @@ class Root:
         mount --bind {shared} {root}/mnt
     """
 
-    def __init__(self, before, root, shared, alone=False):
+    def __init__(self, before, root, shared, alone=False, after=""):
         proc = f"mount -t proc proc {root}/proc\nip link set lo up" if alone else f"mount --rbind /proc {root}/proc"
-        script = "set -e\n" + before + self.MOUNTS.format(root=root, shared=shared, proc=proc) + "echo ready\nexec cat"
+        script = "set -e\n" + before + self.MOUNTS.format(root=root, shared=shared, proc=proc) + after + "\necho ready\nexec cat"
         self.path = root
         namespaces = ["--mount", *(["--net", "--pid", "--fork"] if alone else [])]
         self.holder = subprocess.Popen(["unshare", *namespaces, "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -58,9 +58,9 @@ class Root:
 
 
 class LayeredRoot(Root):
-    """This system, with a layer on top."""
+    """This system, with a layer on top. `tree`: a directory that is there too, wherever it lies, with a layer of its own."""
 
-    def __init__(self, work, shared, alone=False):
+    def __init__(self, work, shared, alone=False, tree=None):
         self.layer = f"{work}/layer/up"
         root = f"{work}/layer/root"
         os.makedirs(f"{work}/layer")
@@ -68,7 +68,10 @@ class LayeredRoot(Root):
             mount -t tmpfs none {work}/layer
             mkdir {work}/layer/up {work}/layer/work {root}
             mount -t overlay none -o lowerdir=/,upperdir={work}/layer/up,workdir={work}/layer/work {root}
-        """, root, shared, alone)
+        """, root, shared, alone, "" if tree is None else f"""
+            mkdir -p {root}{tree} {work}/layer/tree {work}/layer/tree-work
+            mount -t overlay none -o lowerdir={tree},upperdir={work}/layer/tree,workdir={work}/layer/tree-work {root}{tree}
+        """)
 
     def snapshot(self):
         """What is otherwise than in this system: directories that are in both say nothing."""

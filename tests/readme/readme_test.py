@@ -54,7 +54,7 @@ def to_run(commands):
 
 class ReadmeTest(unittest.TestCase):
 
-    def root(self, kind):
+    def root(self, kind, **how):
         reason = reason_against()
         if reason:
             self.skipTest(reason)
@@ -62,19 +62,17 @@ class ReadmeTest(unittest.TestCase):
         self.addCleanup(shutil.rmtree, work)
         self.shared = f"{work}/shared"
         os.makedirs(self.shared)
-        root = kind(work, self.shared, alone=True)
+        root = kind(work, self.shared, alone=True, **how)
         self.addCleanup(root.close)
         return root
 
     def layered(self):
-        root = self.root(LayeredRoot)
+        root = self.root(LayeredRoot, tree=CHECKOUT)
         root.run(os.environ["README_CMAKE"], "--install", BUILD, "--prefix", "/usr")
         return root
 
     def session(self, enter, place, environment=()):
-        session = Session(enter, place, self.shared, environment)
-        self.addCleanup(session.close)
-        return session
+        return Session(enter, place, self.shared, environment)
 
     def check_woven(self, session, jobs):
         """Each server that still runs: its threads are coroutines."""
@@ -83,16 +81,17 @@ class ReadmeTest(unittest.TestCase):
             self.assertTrue(woven(counters), f"line {command.line}: {command.text}: {counters}")
         jobs.clear()
 
-    def do_part(self, session, commands):
+    def do_part(self, enter, place, commands):
         jobs = []
-        for command in commands:
-            if document.first_program(command.text) == "kill":
-                self.check_woven(session, jobs)
-            wrong = session.run(command, STATUS.get(command.text, 0))
-            self.assertIsNone(wrong, f"line {command.line}: {command.text}\n{wrong}")
-            if command.background:
-                jobs.append((command, session.job))
-        self.check_woven(session, jobs)
+        with self.session(enter, place) as session:
+            for command in commands:
+                if document.first_program(command.text) == "kill":
+                    self.check_woven(session, jobs)
+                wrong = session.run(command, STATUS.get(command.text, 0))
+                self.assertIsNone(wrong, f"line {command.line}: {command.text}\n{wrong}")
+                if command.background:
+                    jobs.append((command, session.job))
+            self.check_woven(session, jobs)
 
 
 class Commands(ReadmeTest):
@@ -130,18 +129,18 @@ class Commands(ReadmeTest):
         self.assertGreater(len(commands), 40)
         for part in dict.fromkeys(each.part for each in commands):
             with self.subTest(part=part):
-                self.do_part(self.session(root.enter, CHECKOUT), [each for each in commands if each.part == part])
+                self.do_part(root.enter, CHECKOUT, [each for each in commands if each.part == part])
 
     def test_without_the_library_nothing_is_woven(self):
         root = self.layered()
-        session = self.session(root.enter, CHECKOUT, {"WEFT_DISABLE": "1"})
-        for command in [each for each in to_run(read_readme()[0]) if each.part == "First hour"]:
-            if LOOK.match(command.text):
-                break
-            self.assertIsNone(session.run(command, 0))
-            if command.background:
-                server = session.job
-        self.assertFalse(woven(session.counters(server)))
+        with self.session(root.enter, CHECKOUT, {"WEFT_DISABLE": "1"}) as session:
+            for command in [each for each in to_run(read_readme()[0]) if each.part == "First hour"]:
+                if LOOK.match(command.text):
+                    break
+                self.assertIsNone(session.run(command, 0))
+                if command.background:
+                    server = session.job
+            self.assertFalse(woven(session.counters(server)))
 
 
 class New(ReadmeTest):
@@ -160,9 +159,9 @@ class New(ReadmeTest):
         commands = [each for each in read_readme()[0] if each.shown or each.text == PURGE]
         purge = [each for each in commands if each.text == PURGE]
         # Packages are fetched by this machine's network, and servers listen in one of their own.
-        self.do_part(self.session(root.enter_networked, place), [each for each in commands if each.part == "Install" and each not in purge])
-        self.do_part(self.session(root.enter, place), [each for each in commands if each.part == "First hour"])
-        self.do_part(self.session(root.enter, place), purge)
+        self.do_part(root.enter_networked, place, [each for each in commands if each.part == "Install" and each not in purge])
+        self.do_part(root.enter, place, [each for each in commands if each.part == "First hour"])
+        self.do_part(root.enter, place, purge)
         self.assertEqual(root.run("sh", "-c", "find / -xdev -name '*weft*' -not -path '/root/*' -not -path '/mnt/*' -not -path '/var/*'"), "")
 
 
@@ -170,7 +169,7 @@ class Demo(ReadmeTest):
 
     def test_demo(self):
         (demo,) = [each for each in read_readme()[0] if each.text.startswith("tools/demo")]
-        self.do_part(self.session(self.layered().enter, CHECKOUT), [demo])
+        self.do_part(self.layered().enter, CHECKOUT, [demo])
 
 
 class Benches(ReadmeTest):

@@ -31,6 +31,7 @@ class Session:
         self.enter, self.place = enter, place
         self.directory = tempfile.mkdtemp(prefix="said-", dir=shared)
         self.count, self.job, self.said = 0, "", ""
+        self.jobs = set()
         commands, self.commands = os.pipe()
         self.answers, answers = os.pipe()
         # Python says at once what it says, as it does to a terminal.
@@ -43,7 +44,12 @@ class Session:
         os.close(answers)
         self.reader = os.fdopen(self.answers)
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Nothing that it started is left."""
+        self.inside("kill", "-KILL", *self.jobs)
         os.close(self.commands)
         self.reader.close()
         self.bash.wait()
@@ -59,6 +65,7 @@ class Session:
         self.said = f"{self.directory}/{self.count}"
         os.write(self.commands, f"{self.count}\0{text}\0".encode())
         status, self.job = self.reader.readline().rstrip("\n").split(" ")
+        self.jobs |= {self.job} - {""}
         return int(status)
 
     def inside(self, *command):
