@@ -107,6 +107,8 @@ TEST(Numbers, are_shown_short) {
   EXPECT_EQ(duration_text(90'000ull * 1'000'000'000), "1d01h");
   EXPECT_EQ(size_text(1000), "1000");
   EXPECT_EQ(size_text(12'600), "12.3K");
+  EXPECT_EQ(coroutines_text(1), "1 coroutine");
+  EXPECT_EQ(coroutines_text(12345), "12,345 coroutines");
 }
 
 }  // namespace

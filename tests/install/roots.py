@@ -13,10 +13,12 @@ BOOKS = re.compile(r"^(var/lib/(dpkg|apt)/|var/log/|var/cache/(apt|man|ldconfig|
 
 
 class Root:
-    """A root directory at `path`, as seen in its namespace; `shared` is a directory of this machine's that is its /mnt."""
+    """A root directory at `path`, as seen in its namespace; `shared` is a directory of this machine's that is its /mnt. `alone`: with
+    processes and a loopback network of its own besides; `enter_networked` goes there with this machine's network.
+    """
 
     MOUNTS = """
-        mount --rbind /proc {root}/proc
+        {proc}
         mount --rbind /dev {root}/dev
         mount --rbind /sys {root}/sys
         mount -t tmpfs none {root}/run
@@ -24,13 +26,18 @@ class Root:
         mount --bind {shared} {root}/mnt
     """
 
-    def __init__(self, before, root, shared):
-        script = "set -e\n" + before + self.MOUNTS.format(root=root, shared=shared) + "echo ready\nexec cat"
+    def __init__(self, before, root, shared, alone=False, after=""):
+        proc = f"mount -t proc proc {root}/proc\nip link set lo up" if alone else f"mount --rbind /proc {root}/proc"
+        script = "set -e\n" + before + self.MOUNTS.format(root=root, shared=shared, proc=proc) + after + "\necho ready\nexec cat"
         self.path = root
-        self.holder = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        namespaces = ["--mount", *(["--net", "--pid", "--fork"] if alone else [])]
+        self.holder = subprocess.Popen(["unshare", *namespaces, "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n", "no namespace of its own could be had"
-        self.enter_namespace = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt"]
-        self.enter = [*self.enter_namespace, "chroot", root, "env", "DEBIAN_FRONTEND=noninteractive", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+        own = f"/proc/{self.holder.pid}/ns"
+        self.enter_namespace = ["nsenter", f"--mount={own}/mnt", *([f"--pid={own}/pid_for_children"] if alone else [])]
+        inside = ["chroot", root, "env", "DEBIAN_FRONTEND=noninteractive", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+        self.enter_networked = [*self.enter_namespace, *inside]
+        self.enter = [*self.enter_namespace, *([f"--net={own}/net"] if alone else []), *inside]
 
     def close(self):
         self.holder.stdin.close()
@@ -51,9 +58,9 @@ class Root:
 
 
 class LayeredRoot(Root):
-    """This system, with a layer on top."""
+    """This system, with a layer on top. `tree`: a directory that is there too, wherever it lies, with a layer of its own."""
 
-    def __init__(self, work, shared):
+    def __init__(self, work, shared, alone=False, tree=None):
         self.layer = f"{work}/layer/up"
         root = f"{work}/layer/root"
         os.makedirs(f"{work}/layer")
@@ -61,7 +68,10 @@ class LayeredRoot(Root):
             mount -t tmpfs none {work}/layer
             mkdir {work}/layer/up {work}/layer/work {root}
             mount -t overlay none -o lowerdir=/,upperdir={work}/layer/up,workdir={work}/layer/work {root}
-        """, root, shared)
+        """, root, shared, alone, "" if tree is None else f"""
+            mkdir -p {root}{tree} {work}/layer/tree {work}/layer/tree-work
+            mount -t overlay none -o lowerdir={tree},upperdir={work}/layer/tree,workdir={work}/layer/tree-work {root}{tree}
+        """)
 
     def snapshot(self):
         """What is otherwise than in this system: directories that are in both say nothing."""
@@ -78,7 +88,7 @@ def debian_sources():
 class NewRoot(Root):
     """A system that has just been made: what is essential, and apt. Asks the mirrors that this machine's apt has."""
 
-    def __init__(self, work, shared):
+    def __init__(self, work, shared, alone=False):
         root = f"{work}/new"
         with open("/etc/os-release", encoding="utf-8") as file:
             suite = re.search(r"^VERSION_CODENAME=(\w+)", file.read(), re.M)[1]
@@ -86,8 +96,8 @@ class NewRoot(Root):
         options = [f"--aptopt={line}" for line in settings if re.match(r"Acquire::https?::(Proxy|Verify|CaInfo)", line)]
         subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", *options, suite, root, "-"], check=True, text=True,
                        input="\n".join(debian_sources()) + "\n", timeout=PATIENCE)
-        super().__init__("", root, shared)
-        self.run("apt-get", "update", "-qq")
+        super().__init__("", root, shared, alone)
+        subprocess.run([*self.enter_networked, "apt-get", "update", "-qq"], check=True, cwd="/", timeout=PATIENCE)
 
     def snapshot(self):
         return self.files(self.path)

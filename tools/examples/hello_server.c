@@ -24,6 +24,7 @@ int main(int count, char** words) {
   struct sockaddr_in at = {
       .sin_family = AF_INET, .sin_port = htons(count > 1 ? atoi(words[1]) : 0), .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t size = sizeof at;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)); /* the port may just have been another's */
   if (bind(fd, (struct sockaddr*)&at, size) || listen(fd, SOMAXCONN) || getsockname(fd, (struct sockaddr*)&at, &size))
     return perror("listen"), 1;
   printf("port %d\n", ntohs(at.sin_port));

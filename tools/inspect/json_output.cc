@@ -169,7 +169,7 @@ void print(const Json& json) {
 }
 
 std::string summary_line(Look& look) {
-  std::string words = fmt::format("{}: {} coroutines", look.target().name(), with_commas(count_all(look)));
+  std::string words = fmt::format("{}: {}", look.target().name(), coroutines_text(count_all(look)));
   bool first = true;
   for (State state : kStates) {
     const size_t count = count_in(look, state);

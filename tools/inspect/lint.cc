@@ -73,7 +73,7 @@ class Report {
   }
 
   void print_text() {
-    if (result_.findings.empty()) fmt::print("nothing found in {} coroutines\n", coroutines());
+    if (result_.findings.empty()) fmt::print("nothing found in {}\n", coroutines_text(coroutines()));
     for (const LintFinding& finding : result_.findings) print(finding);
     for (const LintResult::Rule& rule : result_.rules)
       if (!rule.left_out.empty()) fmt::print("not looked for: {} ({})\n", rule.name, rule.left_out);

@@ -72,4 +72,8 @@ std::string with_commas(uint64_t number) {
   return digits;
 }
 
+std::string coroutines_text(uint64_t number) {
+  return with_commas(number) + (number == 1 ? " coroutine" : " coroutines");
+}
+
 }  // namespace weft::inspect

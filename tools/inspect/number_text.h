@@ -17,5 +17,6 @@ int64_t whole(double number);
 std::string duration_text(int64_t nanoseconds);  // "1.2s", "3m20s"
 std::string size_text(uint64_t bytes);           // "12.3K"
 std::string with_commas(uint64_t number);        // "12,345"
+std::string coroutines_text(uint64_t number);    // "1 coroutine", "12,345 coroutines"
 
 }  // namespace weft::inspect

@@ -101,7 +101,7 @@ TopFigures TopWatch::next(Stop stop) {
 
 std::vector<std::string> lines_of(const TopFigures& figures, Look& look) {
   std::vector<std::string> lines;
-  std::string line = fmt::format("{}: {} coroutines", look.target().name(), with_commas(figures.coroutines));
+  std::string line = fmt::format("{}: {}", look.target().name(), coroutines_text(figures.coroutines));
   for (const auto& [name, count] : figures.states) line += fmt::format(", {} {}", with_commas(count), name);
   lines.push_back(line);
   line = figures.switches ? fmt::format("{} switches/s", with_commas((uint64_t)*figures.switches)) : "first look";
