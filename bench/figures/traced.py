@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What weft trace costs a server: the woven echo server with and without a recording, in turn, in one process.
 
-The server has one CPU; the load and the recorder share another. Nothing has real-time priority: what has would leave the recorder no CPU.
+The server has one CPU; the load and the recorder share another. So requests come at a rate that both can keep: in a closed loop the
+recorder would take the load's CPU, and with fewer requests at a time each costs the server more, whoever looks. Nothing has real-time
+priority: what has would leave the recorder no CPU.
 """
 
 import json
@@ -37,12 +39,13 @@ class Recording:
         return {'events': answer['events'] / (answer['nanoseconds'] / 1e9), 'lost': answer['lost']}
 
 
-def once(build, server, connections, seconds, recorded):
+def once(build, server, connections, seconds, rate=None, recorded=False):
+    how = {'rate': rate} if rate else {}
     recording = Recording(build, server.pid) if recorded else None
     try:
         figures = Load(build, pinned.on(pinned.LOAD_CPU)).run(
             'echo', server.port, seconds, connections=connections, size=MESSAGE, warm=1, opening=256, reset=True, server_pid=server.pid,
-            timeout=60)
+            timeout=60, **how)
     finally:
         told = recording.stop() if recording else {}
     if figures['errors'] or figures['open'] != connections:
@@ -50,19 +53,17 @@ def once(build, server, connections, seconds, recorded):
     return {**figures, **told}
 
 
-def medians(build, connections, runs, seconds):
-    """(without, with) a recording: medians of so many turns of two runs, the first of which is not counted; and of their changes."""
+def medians(build, connections, runs, seconds, share):
+    """(without, with) a recording, at that share of what a closed loop reaches: medians of so many turns of two runs, and of their changes."""
     taken = {False: [], True: []}
     with Site() as site, pinned.preferred():
         server = recipes.announced(site, [f'{build}/echo_threads'], Woven(build), prefix=pinned.on(pinned.SERVER_CPU))
-        for turn in range(runs + 1):
+        rate = int(share * once(build, server, connections, seconds)['rps'])
+        for turn in range(runs):
             for recorded in (False, True) if turn % 2 else (True, False):
-                figures = once(build, server, connections, seconds, recorded)
-                if turn:
-                    taken[recorded].append(figures)
+                taken[recorded].append(once(build, server, connections, seconds, rate, recorded))
     keys = {False: FIGURES, True: (*FIGURES, 'events', 'lost')}
     without, recorded = ({key: median([figures[key] for figures in taken[on]]) for key in keys[on]} for on in (False, True))
     # Of each turn by itself: what disturbs the machine for longer than a turn is in both of its runs.
-    for key in ('rps', 'cpu_us'):
-        recorded[f'{key}_change'] = median([with_[key] / plain[key] - 1 for plain, with_ in zip(taken[False], taken[True])])
+    recorded['change'] = median([with_['cpu_us'] / plain['cpu_us'] - 1 for plain, with_ in zip(taken[False], taken[True])])
     return without, recorded
