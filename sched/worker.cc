@@ -103,9 +103,19 @@ void add_aside(Worker* worker, uint32_t count) {
 // warm.
 void push_fresh(Worker* worker, Coroutine* coroutine) {
   coroutine->next = worker->fresh.head;
-  if (!worker->fresh.head) worker->fresh.tail = coroutine;
   worker->fresh.head = coroutine;
   add_aside(worker, 1);
+}
+
+Coroutine* reversed(Coroutine* list) {
+  Coroutine* last = nullptr;
+  while (list) {
+    Coroutine* next = list->next;
+    list->next = last;
+    last = list;
+    list = next;
+  }
+  return last;
 }
 
 Coroutine* pop_list(Worker* worker, ReadyList& list) {
@@ -144,20 +154,16 @@ Coroutine* pop_fresh(Worker* worker) {
   if (oldest) {
     worker->turn_of_oldest = worker->turns_aside;
     if (!worker->older.head) {
-      worker->older.tail = worker->fresh.head;
-      while (Coroutine* newest = worker->fresh.head) {
-        worker->fresh.head = newest->next;
-        newest->next = worker->older.head;
-        worker->older.head = newest;
-      }
-      worker->fresh.tail = nullptr;
+      worker->older.head = reversed(worker->fresh.head);
+      worker->fresh.head = nullptr;
     }
   }
   return pop_list(worker, worker->fresh.head && !oldest ? worker->fresh : worker->older);
 }
 
-// High goes before normal and normal before low, but each gets a share of the turns.
-[[gnu::noinline]] Coroutine* pop_by_priority(Worker* worker) {
+// High goes before normal and normal before low, and of the normal ones those that are new before the queue, but each gets a share of the
+// turns.
+[[gnu::noinline]] Coroutine* pop_aside(Worker* worker) {
   uint32_t turn = ++worker->turns_aside;
   bool fresh = worker->fresh.head || worker->older.head;
   bool normal = worker->head || fresh;
@@ -186,7 +192,7 @@ Coroutine* pop(Worker* worker) {
     return next;
   }
   if (worker->aside.load(std::memory_order_relaxed)) [[unlikely]]
-    return pop_by_priority(worker);
+    return pop_aside(worker);
   return worker->head ? pop_normal(worker) : nullptr;
 }
 
@@ -220,15 +226,7 @@ void push_inbox(Worker* worker, Coroutine* coroutine) { put_on(&worker->inbox, w
 // All of it, oldest first.
 Coroutine* taken_off(std::atomic<Coroutine*>* stack) {
   if (!stack->load(std::memory_order_relaxed)) return nullptr;
-  Coroutine* newest = stack->exchange(nullptr, std::memory_order_acquire);
-  Coroutine* oldest = nullptr;
-  while (newest) {
-    Coroutine* next = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    newest = next;
-  }
-  return oldest;
+  return reversed(stack->exchange(nullptr, std::memory_order_acquire));
 }
 
 void drain_inbox(Worker* worker) {

@@ -48,7 +48,7 @@ extern constinit uint32_t turn_budget;  // that, or under WEFT_CHAOS 1
 // Coroutines that are ready and not in the queue.
 struct ReadyList {
   Coroutine* head = nullptr;
-  Coroutine* tail = nullptr;
+  Coroutine* tail = nullptr;  // of those that are appended to
 };
 
 struct alignas(64) Worker {
@@ -63,9 +63,9 @@ struct alignas(64) Worker {
   bool wakes_first = false;       // whom its carrier makes ready goes to the head of the queue
   std::atomic<int> epoll_fd{-1};  // may be moved to another number
   std::atomic<int> event_fd{-1};
-  ReadyList high, low;     // of a priority that is not the normal one
-  ReadyList fresh, older;  // made when others were ready: newest first; and, of those, oldest first
-  uint32_t turn_of_oldest = 0;
+  ReadyList high, low;                // of a priority that is not the normal one
+  ReadyList fresh, older;             // made when others were ready: newest first; and, of those, oldest first
+  uint32_t turn_of_oldest = 0;        // `turns_aside` when the oldest of them had a turn
   uint32_t turns_aside = 0;           // while there are such
   Coroutine* pushed[kFollower] = {};  // the last ones that were queued, in a ring
   uint32_t pushes = 0;
