@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 
-from example import case
+from rig.cases import case
 from rig.process import Site
 
 MEMBERS = 50
@@ -17,7 +17,7 @@ FLOOD = 20_000  # lines of 200 bytes
 def ring(test):
     with Site() as site:
         process = test.run(site, 'ring', 10_000, 1_000_003)
-        test.same(process.out(), '10000 actors, 1000003 messages, the last to actor 3\n', 'output')
+        test.expect_same(process.out(), '10000 actors, 1000003 messages, the last to actor 3\n', 'output')
         test.woven(process, 10_000)
 
 
@@ -27,9 +27,9 @@ def supervisor(test):
         process = test.run(site, 'supervisor')
         lines = process.out().splitlines()
         failed = 'divider has failed: Numerical argument out of domain'
-        test.same([line for line in lines if not line.startswith('hopeless')],
+        test.expect_same([line for line in lines if not line.startswith('hopeless')],
                   ['6 / 3 = 2', failed, '8 / 2 = 4', failed, '9 / 3 = 3', 'divider has ended'], 'the divider')
-        test.same([line for line in lines if line.startswith('hopeless')],
+        test.expect_same([line for line in lines if line.startswith('hopeless')],
                   ['hopeless has failed: No such file or directory'] * 4 + ['hopeless is given up'], 'the hopeless one')
         test.woven(process, 1 + 3 + 4)
 
@@ -79,13 +79,13 @@ def chat(test):
     with Site() as site, contextlib.ExitStack() as stack:
         server = test.serve(site, 'chat')
         ann = Member(stack, server.port, 'ann')
-        test.same(ann.hear(), '* ann has come', 'to ann')
+        test.expect_same(ann.hear(), '* ann has come', 'to ann')
         bob = Member(stack, server.port, 'bob')
         both = ann, bob
 
         def expect(line):
             # Both hear every line before the next is said, so that they miss none.
-            test.same([member.hear() for member in both], [line, line], 'to both')
+            test.expect_same([member.hear() for member in both], [line, line], 'to both')
 
         expect('* bob has come')
         many = []
@@ -97,22 +97,22 @@ def chat(test):
         for i in range(20):
             expect(f'member0: line {i}')
         ann.say('to all but me')
-        test.same(bob.hear(), 'ann: to all but me', 'to bob')
+        test.expect_same(bob.hear(), 'ann: to all but me', 'to bob')
         for i, member in enumerate(many):
             member.stream.shutdown(socket.SHUT_WR)
             expect(f'* member{i} has left')
             while line := member.hear():
                 last = line
-            test.same(last, f'* member{i} has left', 'the last that a member is told')
+            test.expect_same(last, f'* member{i} has left', 'the last that a member is told')
 
         # One reads nothing while ann says more than its mailbox and the buffers of its socket hold; ann and bob go on.
-        test.same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), [], 'overloaded mailboxes before')
+        test.expect_same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), [], 'overloaded mailboxes before')
         deaf = Member(stack, server.port, 'deaf', room=4096)
         expect('* deaf has come')
         for _ in range(FLOOD):
             ann.say('x' * 190)
-            test.same(bob.hear(), 'ann: ' + 'x' * 190, 'to bob')
-        test.same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), ['the mailbox deaf is full and stays full'],
+            test.expect_same(bob.hear(), 'ann: ' + 'x' * 190, 'to bob')
+        test.expect_same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), ['the mailbox deaf is full and stays full'],
                   'mailboxes that weft lint finds overloaded')
         # Then it reads, and with the next line for which there is room it is told.
         reader = threading.Thread(target=deaf.hear_of_gap, daemon=True)

@@ -3,7 +3,7 @@
 
 import re
 
-from example import case
+from rig.cases import case
 from rig import recipes
 from rig.process import Sampler, Site
 
@@ -18,7 +18,7 @@ def blocking_clients(test):
                    'http': recipes.nginx(site, slow_seconds=SECONDS)}
         process = test.start(site, 'blocking_clients', EACH, SECONDS, *(f'{name}={server.port}' for name, server in servers.items()))
         sampler = Sampler(process.pid)
-        test.same(process.wait(120), 0, f'exit status: {process.err()[-500:]}')
+        test.expect_same(process.wait(120), 0, f'exit status: {process.err()[-500:]}')
         test.note(process.out().splitlines()[-1] + '; ' + process.err().strip())
         for name in servers:
             test.expect(f'{name}: {EACH} of {EACH} answers right\n' in process.out(), f'{name}: {process.out()}')

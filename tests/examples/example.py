@@ -9,28 +9,18 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'bench'))
 
 from rig import stats  # noqa: E402
+from rig.cases import SPARE_THREADS, Findings  # noqa: E402
 from rig.mode import Linked  # noqa: E402
-from rig.process import Sampler, Trouble  # noqa: E402,F401
+from rig.process import Trouble  # noqa: E402
 
 WORKERS = 2
-SPARE_THREADS = 6  # kernel threads beside the workers: main, the monitor, carriers that wait for work
 
-CASES = {}  # name -> function, as the test is registered under
-
-
-def case(name):
-    def register(function):
-        CASES[name] = function
-        return function
-    return register
-
-
-class Example:
-    """One test: it collects what is wrong and goes on, so that one run tells all."""
+class Example(Findings):
+    """One test: its programs, and what is to be seen of them."""
 
     def __init__(self, build):
+        super().__init__()
         self.build = os.path.abspath(build)
-        self.wrong = []
 
     def program(self, name):
         path = os.path.join(self.build, 'examples', name)
@@ -51,20 +41,8 @@ class Example:
         """Runs it to its end, which must be the expected one."""
         process = self.start(site, name, *words, mode=mode)
         process.status = process.wait(seconds)
-        self.same(process.status, status, f'exit status of {name}: {(process.out() + process.err())[-300:]!r}')
+        self.expect_same(process.status, status, f'exit status of {name}: {(process.out() + process.err())[-300:]!r}')
         return process
-
-    def note(self, text):
-        print(f'  {text}', flush=True)
-
-    def expect(self, good, text):
-        if not good:
-            self.wrong.append(text)
-            print(f'  WRONG: {text}', flush=True)
-        return good
-
-    def same(self, got, wanted, what):
-        return self.expect(got == wanted, f'{what}: {str(got)[:400]!r}, not {str(wanted)[:400]!r}')
 
     def woven(self, process, coroutines, **wanted):
         """Of a program that has ended: so many coroutines were made, and nothing fell back."""
@@ -92,8 +70,7 @@ class Example:
         for line in stats.judge(block, at_least={'coroutines_created': coroutines, 'switches': coroutines}, pinned=0, fd_rescues=0,
                                 lock_rescues=0, **wanted):
             self.expect(False, f'{process.name}: {line}')
-        said = [line for line in process.err().splitlines() if line.startswith('weft: ')]
-        self.expect(not said, f'{process.name}: weft spoke on descriptor 2: {said[:3]}')
+        self.expect_silent(process)
 
     def few_threads(self, process, sampler):
         """A handful of kernel threads, however many coroutines there were."""

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 
-from example import case
+from rig.cases import case
 from rig import recipes
 from rig.load import Load
 from rig.process import Sampler, Site, until
@@ -71,7 +71,7 @@ def tcp_proxy(test):
         proxy = test.serve(site, 'tcp_proxy', echo.port)
         sampler = Sampler(proxy.pid)
         figures = Load(test.build).run('echo', proxy.port, 1, connections=CONNECTIONS, size=5000, opening=64)
-        test.same((figures['errors'], figures['open']), (0, CONNECTIONS), 'errors, open connections')
+        test.expect_same((figures['errors'], figures['open']), (0, CONNECTIONS), 'errors, open connections')
         test.few_threads(proxy, sampler)
         test.woven_now(proxy, 3 * CONNECTIONS)
     with Site() as site:
@@ -79,7 +79,7 @@ def tcp_proxy(test):
         nobody.bind(('127.0.0.1', 0))
         proxy = test.serve(site, 'tcp_proxy', nobody.getsockname()[1])
         with socket.create_connection(('127.0.0.1', proxy.port), 30) as stream:
-            test.same(stream.recv(10), b'', 'with nobody behind it')
+            test.expect_same(stream.recv(10), b'', 'with nobody behind it')
         nobody.close()
 
 
@@ -105,7 +105,7 @@ def tls_server(test):
             for number, stream in enumerate(streams):
                 stream.sendall(f'connection {number}\n'.encode())
             for number, stream in enumerate(streams):
-                test.same(stream.recv(100), f'CONNECTION {number}\n'.encode(), f'answer {number}')
+                test.expect_same(stream.recv(100), f'CONNECTION {number}\n'.encode(), f'answer {number}')
             large = b'abc' * 50_000
             streams[0].sendall(large)
             got = b''
@@ -122,6 +122,6 @@ def tls_server(test):
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
             client.stdin.write(b'from openssl\n')
             client.stdin.flush()
-            test.same(client.stdout.readline(), b'FROM OPENSSL\n', 'to s_client')
+            test.expect_same(client.stdout.readline(), b'FROM OPENSSL\n', 'to s_client')
             client.kill()
         test.woven_now(server, TLS_CONNECTIONS)

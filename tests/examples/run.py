@@ -4,11 +4,10 @@
 
 import argparse
 import sys
-import traceback
 
 sys.dont_write_bytecode = True
 
-from example import CASES, Example, Trouble  # noqa: E402
+from example import Example  # noqa: E402
 import actors  # noqa: E402,F401
 import clients  # noqa: E402,F401
 import dns  # noqa: E402,F401
@@ -16,6 +15,7 @@ import relays  # noqa: E402,F401
 import scripts  # noqa: E402,F401
 import web  # noqa: E402,F401
 import workers  # noqa: E402,F401
+from rig.cases import CASES, run  # noqa: E402
 
 
 def main():
@@ -23,15 +23,7 @@ def main():
     parser.add_argument('--build', required=True, help='the build directory')
     parser.add_argument('name', choices=sorted(CASES))
     options = parser.parse_args()
-    test = Example(options.build)
-    try:
-        CASES[options.name](test)
-    except Trouble as trouble:
-        test.expect(False, str(trouble))
-    except Exception:  # pylint: disable=broad-except
-        test.expect(False, traceback.format_exc())
-    print(f'{options.name}: {len(test.wrong)} wrong' if test.wrong else f'{options.name}: right')
-    return 1 if test.wrong else 0
+    return run(options.name, Example(options.build), 'right')
 
 
 if __name__ == '__main__':

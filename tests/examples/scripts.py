@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 
-from example import case
+from rig.cases import case
 from rig.process import Sampler, Site
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tools', 'examples', 'lua', 'conversation.lua')
@@ -44,20 +44,20 @@ def lua(test):
         sampler = Sampler(server.pid)
         talks = [Talk(stack, server.port, number) for number in range(CONNECTIONS)]
         for talk in talks:
-            test.same(talk.hear(), 'who are you?', 'the first line')
+            test.expect_same(talk.hear(), 'who are you?', 'the first line')
         # All are in the middle of their scripts at once, at different places.
         left = {talk: steps(talk.number) for talk in talks}
         while left:
             said = [(talk, step) for talk, step in ((talk, next(left[talk], None)) for talk in list(left))]
             for talk, step in said:
                 if step is None:
-                    test.same(talk.hear(), '', 'behind the last line')
+                    test.expect_same(talk.hear(), '', 'behind the last line')
                     del left[talk]
                 else:
                     talk.say(step[0])
             for talk, step in said:
                 if step is not None:
-                    test.same(talk.hear(), step[1], f'connection {talk.number}, told {step[0]}')
+                    test.expect_same(talk.hear(), step[1], f'connection {talk.number}, told {step[0]}')
         test.few_threads(server, sampler)
         test.woven_now(server, CONNECTIONS)
         # One that goes in the middle harms nobody.
@@ -66,7 +66,7 @@ def lua(test):
         gone.say('somebody')
         gone.stream.shutdown(socket.SHUT_RDWR)
         after = Talk(stack, server.port, 1)
-        test.same(after.hear(), 'who are you?', 'the next connection')
+        test.expect_same(after.hear(), 'who are you?', 'the next connection')
 
 
 @case('lua_threads')
@@ -82,4 +82,4 @@ def lua_threads(test):
         for talk in talks:
             for said, told in steps(talk.number):
                 talk.say(said)
-                test.same(talk.hear(), told, f'connection {talk.number}, told {said}')
+                test.expect_same(talk.hear(), told, f'connection {talk.number}, told {said}')

@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 
-from example import case
+from rig.cases import case
 from rig import recipes
 from rig.load import Load, parse
 from rig.mode import Linked
@@ -38,7 +38,7 @@ def hello(test):
         body = site.write('body', 'hello\n')
         sampler = Sampler(server.pid)
         figures = Load(test.build).run('http', server.port, 1, connections=CONNECTIONS, request=request, body=body, opening=64)
-        test.same((figures['errors'], figures['open']), (0, CONNECTIONS), 'errors, open connections')
+        test.expect_same((figures['errors'], figures['open']), (0, CONNECTIONS), 'errors, open connections')
         test.expect(figures['least'] >= 1, 'a connection was never answered')
         # The kernel may need some more for sockets whose peers go at once.
         test.few_threads(server, sampler)
@@ -60,39 +60,39 @@ def http_server(test):
                                    ('/none', 404, b''), ('/../secret', 404, b''), ('/page.txt', 200, page)):
             client.request('GET', path)
             answer = client.getresponse()
-            test.same((answer.status, answer.read()), (status, body), f'GET {path}')
+            test.expect_same((answer.status, answer.read()), (status, body), f'GET {path}')
         client.request('HEAD', '/page.txt')
         answer = client.getresponse()
-        test.same((answer.status, answer.getheader('Content-Length'), answer.read()), (200, str(len(page)), b''), 'HEAD')
+        test.expect_same((answer.status, answer.getheader('Content-Length'), answer.read()), (200, str(len(page)), b''), 'HEAD')
         kept = client.sock
         test.expect(kept is not None, 'the connection was not kept')
         client.request('POST', '/page.txt', body=b'')
         answer = client.getresponse()
-        test.same((answer.status, answer.read()), (405, b''), 'POST')
+        test.expect_same((answer.status, answer.read()), (405, b''), 'POST')
         client.close()
 
         pipelined = b'GET / HTTP/1.1\r\n\r\n' * 3 + b'GET /none HTTP/1.1\r\nConnection: close\r\n\r\n'
         ok = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nthe first page\n'
-        test.same(send_all(server.port, pipelined), ok * 3 + b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
+        test.expect_same(send_all(server.port, pipelined), ok * 3 + b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n',
                   'pipelined requests')
         for request, status in ((b'nonsense\r\n\r\n', b'400'), (b'GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n', b'501'),
                                 (b'GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n', b'413'), (b'GET /\0 HTTP/1.1\r\n\r\n', b'400')):
-            test.same(send_all(server.port, request)[9:12], status, f'status of {request}')
-        test.same(send_all(server.port, b'GET / HTTP/1.1\r\nX: ' + b'x' * 4096)[:4], b'', 'answer to a head without end')
+            test.expect_same(send_all(server.port, request)[9:12], status, f'status of {request}')
+        test.expect_same(send_all(server.port, b'GET / HTTP/1.1\r\nX: ' + b'x' * 4096)[:4], b'', 'answer to a head without end')
 
         load = Load(test.build)
         words = {'request': recipes.request_file(site, '/page.txt', 'localhost'), 'body': site.path('www/page.txt'), 'opening': 64}
         sampler = Sampler(server.pid)
         figures = load.run('http', server.port, 1, connections=CONNECTIONS, **words)
-        test.same((figures['errors'], figures['open']), (0, CONNECTIONS), 'errors, open connections')
+        test.expect_same((figures['errors'], figures['open']), (0, CONNECTIONS), 'errors, open connections')
         test.few_threads(server, sampler)
         # An end in good order, with connections that wait for nothing and one in the middle of its request.
         held = load.hold('http', server.port, connections=20, **words)
         half = socket.create_connection(('127.0.0.1', server.port), 30)
         half.sendall(b'GET / HT')
-        test.same(server.stop(signal.SIGTERM), 0, 'exit status after SIGTERM')
+        test.expect_same(server.stop(signal.SIGTERM), 0, 'exit status after SIGTERM')
         with contextlib.suppress(ConnectionResetError):
-            test.same(half.recv(100), b'', 'what half a request got')
+            test.expect_same(half.recv(100), b'', 'what half a request got')
         half.close()
         held.release()
         test.woven(server, CONNECTIONS)
@@ -120,13 +120,13 @@ def connector(test):
         held.sampler = Sampler(held.pid)
         until(lambda: held.out().endswith('\n') or not held.alive(), OPENING_SECONDS, 'so many connections')
         test.note(held.out().strip())
-        test.same(held.says('open').split()[0], str(connections), 'connections open')
-        test.same(len(sources(server.port)), 4, 'source addresses')
+        test.expect_same(held.says('open').split()[0], str(connections), 'connections open')
+        test.expect_same(len(sources(server.port)), 4, 'source addresses')
         test.few_threads(held, held.sampler)
         write.close()
-        test.same(held.wait(120), 0, f'exit status: {held.err()[-300:]}')
+        test.expect_same(held.wait(120), 0, f'exit status: {held.err()[-300:]}')
         figures = parse(held.out().splitlines()[-1])
-        test.same((figures['answers'], figures['errors']), (connections, 0), 'answers, errors of those held')
+        test.expect_same((figures['answers'], figures['errors']), (connections, 0), 'answers, errors of those held')
         test.woven(held, connections)
         read.close()
 
@@ -135,7 +135,7 @@ def connector(test):
         test.note(driven.out().splitlines()[-1])
         test.expect(figures['answers'] >= CONNECTIONS and figures['errors'] == 0, f'driven: {driven.out()}')
         test.woven(driven, CONNECTIONS)
-        test.same(server.stop(), 0, 'exit status of the server')
+        test.expect_same(server.stop(), 0, 'exit status of the server')
         test.woven(server, connections + CONNECTIONS)
 
         wrong = test.run(site, 'connector', server.port, '--connections', 3, status=1)

@@ -8,34 +8,25 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'bench'))
 
 from rig import stats  # noqa: E402
+from rig.cases import SPARE_THREADS, Findings  # noqa: E402
 from rig.load import Load  # noqa: E402
 from rig.mode import Native, Woven  # noqa: E402
 from rig.process import Sampler, Site, Trouble  # noqa: E402
 
 CONNECTIONS = 1000
-SPARE_THREADS = 6  # kernel threads beside the workers: main, the monitor, carriers that wait for work
 LOAD_SECONDS = 2
 REGIONS = 4  # kernel threads that resolver calls may take in the client tests
 
-CASES = {}  # name -> function, as the test is registered under
 
-
-def case(name):
-    def register(function):
-        CASES[name] = function
-        return function
-    return register
-
-
-class Case:
-    """One test: it collects what is wrong and goes on, so that one run tells all."""
+class Case(Findings):
+    """One test: the modes it runs in, and what is to be seen in each."""
 
     def __init__(self, build, native_only, workers):
+        super().__init__()
         self.build = build
         self.native_only = native_only
         self.workers = workers
         self.load = Load(build)
-        self.wrong = []
 
     @property
     def ceiling(self):
@@ -53,21 +44,6 @@ class Case:
     def modes(self, **variables):
         """Native first, since it says what is right."""
         return [Native()] if self.native_only else [Native(), self.woven(**variables)]
-
-    def note(self, text):
-        print(f'  {text}', flush=True)
-
-    def expect(self, good, text):
-        if not good:
-            self.wrong.append(text)
-            print(f'  WRONG: {text}', flush=True)
-        return good
-
-    def expect_same(self, got, wanted, what):
-        got_text, wanted_text = str(got), str(wanted)
-        # Long ones are shown from a little before they part.
-        start = max(0, len(os.path.commonprefix([got_text, wanted_text])) - 100)
-        return self.expect(got == wanted, f'{what}: {got_text[start:start + 300]!r}, not {wanted_text[start:start + 300]!r}')
 
     def expect_load(self, figures, what, connections=None):
         """All answers right; with `connections`, so many open at once and each of them answered meanwhile."""
@@ -105,10 +81,6 @@ class Case:
             for line in stats.judge(block, **wanted):
                 self.expect(False, f'{process.name}, process {block.exe}: {line}')
         self.expect_silent(process)
-
-    def expect_silent(self, process):
-        said = [line for line in process.err().splitlines() if line.startswith('weft: ')]
-        self.expect(not said, f'weft spoke on descriptor 2: {said[:3]}')
 
 
 def ordinary(streams, pinned=0):

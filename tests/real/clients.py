@@ -5,7 +5,8 @@ import json
 import re
 import socket
 
-from case import REGIONS, case, ordinary
+from case import REGIONS, ordinary
+from rig.cases import case
 from rig import recipes
 from rig.process import Sampler, Site
 

@@ -3,7 +3,7 @@
 
 import os
 
-from case import case
+from rig.cases import case
 from rig import recipes
 from rig.process import Site
 

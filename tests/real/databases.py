@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from case import case
+from rig.cases import case
 from rig import recipes
 from rig.process import Site, seeded_text, until
 

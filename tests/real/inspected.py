@@ -14,7 +14,8 @@ try:
 except ImportError:
     jsonschema = None
 
-from case import case, ordinary
+from case import ordinary
+from rig.cases import case
 from rig import recipes
 from rig.process import Site, Trouble, until
 

@@ -4,8 +4,9 @@
 import os
 import socket
 
-from case import case, ordinary
+from case import ordinary
 from clients import CROWD, crowd_run
+from rig.cases import case
 from rig import recipes
 from rig.process import Sampler, Site
 

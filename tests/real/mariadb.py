@@ -5,8 +5,9 @@ import os
 import re
 import signal
 
-from case import case, ordinary
+from case import ordinary
 from clients import CROWD, CROWD_ROUNDS, crowd_run
+from rig.cases import case
 from rig import recipes, stats
 from rig.mode import Native
 from rig.process import Sampler, Site, Trouble, until

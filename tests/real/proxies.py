@@ -6,7 +6,8 @@ import socket
 import urllib.error
 import urllib.request
 
-from case import CONNECTIONS, LOAD_SECONDS, case, per_connection
+from case import CONNECTIONS, LOAD_SECONDS, per_connection
+from rig.cases import case
 from rig import recipes
 from rig.process import seeded_text
 

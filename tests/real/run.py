@@ -4,11 +4,10 @@
 
 import argparse
 import sys
-import traceback
 
 sys.dont_write_bytecode = True
 
-from case import CASES, Case  # noqa: E402
+from case import Case  # noqa: E402
 import clients  # noqa: E402,F401
 import commands  # noqa: E402,F401
 import databases  # noqa: E402,F401
@@ -19,7 +18,7 @@ import proxies  # noqa: E402,F401
 import threaded  # noqa: E402,F401
 import web  # noqa: E402,F401
 from rig import mode  # noqa: E402
-from rig.process import Trouble  # noqa: E402
+from rig.cases import CASES, run  # noqa: E402
 
 
 def main():
@@ -33,16 +32,8 @@ def main():
     if missing:
         print(f'{missing} is not there: build it, or use --native-only')
         return 2
-    test = Case(options.build, options.native_only, options.workers)
     print(options.name, flush=True)
-    try:
-        CASES[options.name](test)
-    except Trouble as trouble:
-        test.expect(False, str(trouble))
-    except Exception:  # pylint: disable=broad-except
-        test.expect(False, traceback.format_exc())
-    print(f'{options.name}: {len(test.wrong)} wrong' if test.wrong else f'{options.name}: as native')
-    return 1 if test.wrong else 0
+    return run(options.name, Case(options.build, options.native_only, options.workers), 'as native')
 
 
 if __name__ == '__main__':

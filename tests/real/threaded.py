@@ -9,7 +9,8 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from case import CONNECTIONS, LOAD_SECONDS, case, ordinary, per_connection
+from case import CONNECTIONS, LOAD_SECONDS, ordinary, per_connection
+from rig.cases import case
 from rig import recipes, stats
 from rig.process import Site, Trouble, all_read, free_port, seeded_text
 

@@ -6,7 +6,8 @@ import os
 import signal
 import urllib.request
 
-from case import CONNECTIONS, LOAD_SECONDS, case
+from case import CONNECTIONS, LOAD_SECONDS
+from rig.cases import case
 from rig import recipes, stats
 from rig.process import Site, seeded_text, tree, until
 
