@@ -145,17 +145,25 @@ class Places(Case):
             self.assertLessEqual(abs(difference), len(counted["workers"]))
             self.assertNotIn(state_of(woven.pid), "tT")
 
-    def test_not_one_instant_where_a_thread_cannot_be_stopped(self):
+    @contextlib.contextmanager
+    def traced(self):
+        """20 coroutines whose process strace has already."""
         strace = shutil.which("strace")
         if strace is None:
             self.skipTest("strace is not installed")
         with Woven("inspect_depths", 20) as woven:
             settled(woven.pid, 20)
             with subprocess.Popen([strace, "-f", "-qq", "-e", "trace=none", "-p", str(woven.pid)], stderr=subprocess.DEVNULL) as tracer:
-                while status_of(woven.pid)["TracerPid"] != str(tracer.pid):
-                    self.assertIsNone(tracer.poll())
-                self.assertFalse(answer("ps", woven.pid, "--stop=all")["coherent"])
-                tracer.terminate()
+                try:
+                    while status_of(woven.pid)["TracerPid"] != str(tracer.pid):
+                        self.assertIsNone(tracer.poll())
+                    yield woven
+                finally:
+                    tracer.terminate()
+
+    def test_not_one_instant_where_a_thread_cannot_be_stopped(self):
+        with self.traced() as woven:
+            self.assertFalse(answer("ps", woven.pid, "--stop=all")["coherent"])
 
     def test_deleted_executable(self):
         for name in ("inspect_depths", "libinspect_deep.so"):
@@ -219,18 +227,8 @@ class Places(Case):
                 self.assertIn(result.returncode, range(9), (command, turn, result.stderr))
 
     def test_traced_already(self):
-        strace = shutil.which("strace")
-        if strace is None:
-            self.skipTest("strace is not installed")
-        with Woven("inspect_depths", 20) as woven:
-            settled(woven.pid, 20)
-            with subprocess.Popen([strace, "-f", "-qq", "-e", "trace=none", "-p", str(woven.pid)], stderr=subprocess.DEVNULL) as tracer:
-                for _ in range(100000):
-                    with open(f"/proc/{woven.pid}/status", encoding="utf-8") as file:
-                        if f"TracerPid:\t{tracer.pid}\n" in file.read():
-                            break
-                self.assert_all_right(answer("bt", woven.pid), 20)
-                tracer.terminate()
+        with self.traced() as woven:
+            self.assert_all_right(answer("bt", woven.pid), 20)
 
     @contextlib.contextmanager
     def unshared(self, what, flags, program, *arguments):
