@@ -108,7 +108,11 @@ void idle_stacks_look(uint64_t now, bool busy) {
 
 bool idle_stacks_settled() {
   return chaos_turns || stay.load(std::memory_order_relaxed) ||
-         (last_noted < kFew && parks_so_far() - last_parks < kFew);
+         (!passing && last_noted < kFew && parks_so_far() - last_parks < kFew);
+}
+
+bool idle_stacks_left() {
+  return !chaos_turns && !stay.load(std::memory_order_relaxed) && (last_noted || parks_so_far() != last_parks);
 }
 
 void idle_stacks_stay() { stay.store(true, std::memory_order_relaxed); }

@@ -13,6 +13,8 @@ namespace weft {
 void idle_stacks_look(uint64_t now, bool busy);
 // Has everything been given back, but of a few?
 bool idle_stacks_settled();
+// Is there anything left for another look, be it little?
+bool idle_stacks_left();
 // The program makes stacks of its own, perhaps on those of coroutines, where the pages below one stack pointer are those of another
 // context. Nothing is given back any more.
 void idle_stacks_stay();

@@ -3,8 +3,8 @@
 // give way, looks at waits that last, gives back what the stacks of parked ones do not need, and ends the process when main has left and
 // nobody else remains.
 //
-// It sleeps without a timeout once every worker sleeps in its poller and nothing is left to look at; the first worker that wakes
-// starts it again. `asleep` and a worker's `sleeping` are stored before the other is read, so one of the two is seen.
+// It sleeps once every worker sleeps in its poller: for ever if nothing is left to look at, else for a second. The first worker that
+// wakes starts it again. `asleep` and a worker's `sleeping` are stored before the other is read, so one of the two is seen.
 #include "sched/monitor.h"
 
 #include <cerrno>
@@ -40,7 +40,8 @@ namespace {
 constexpr uint64_t kMillisecond = 1000000;
 constexpr uint64_t kTick = 2 * kMillisecond;
 constexpr uint64_t kIdleTick = 10 * kMillisecond;
-constexpr uint64_t kIdleFor = 300 * kMillisecond;  // quiet for so long: no more ticks
+constexpr uint64_t kIdleFor = 300 * kMillisecond;   // quiet for so long: no more ticks
+constexpr uint64_t kLeftFor = 1000 * kMillisecond;  // a few stacks that are left are looked at then
 constexpr uint64_t kRescueEvery = 50 * kMillisecond;
 constexpr uint64_t kSurplusEvery = 1000 * kMillisecond;
 constexpr int kBurials = 16;           // in an idle round, 100 microseconds each
@@ -53,7 +54,7 @@ constexpr uint32_t kMoreUnderTurns =
     50;  // WEFT_CHAOS: so many times longer, since how fast the machine is shall not decide
 
 std::atomic<uint32_t> bell{0};    // futex: bumped to make it look now
-std::atomic<uint32_t> asleep{0};  // it sleeps without a timeout
+std::atomic<uint32_t> asleep{0};  // it sleeps until it is woken
 std::atomic<bool> main_left{false};
 std::atomic<uint64_t> last_mask{0};  // of signals: that of the last coroutine to end
 const int* main_tid;                 // in main's TCB: the kernel clears it when main's kernel thread has ended
@@ -191,9 +192,12 @@ void* monitor_main(void*) {
     if (now - quiet_since >= kIdleFor && settled && !surplus && !(surplus = coroutines_count_surplus())) {
       asleep.store(1);
       cpu::fence_after_atomic();  // pairs with monitor_worker_woke()
-      if (all_sleep() && !poller_rescue_pending()) sys::futex_wait(&bell, rung);
+      timespec later = to_timespec(now_ns() + kLeftFor);
+      long woken = 0;
+      if (all_sleep() && !poller_rescue_pending())
+        woken = sys::futex_wait(&bell, rung, idle_stacks_left() ? &later : nullptr);
       asleep.store(0);
-      quiet_since = now_ns();
+      if (woken != -ETIMEDOUT) quiet_since = now_ns();
       continue;
     }
     timespec until = to_timespec(now + (busy ? kTick : kIdleTick));

@@ -137,7 +137,7 @@ class LintTest(woven.WovenTest):
 
     def check_deep(self, target):
         findings = self.findings(target)
-        self.assertEqual([finding["rule"] for finding in findings], ["stack-nearly-full"] * 20)
+        self.assertEqual([finding["rule"] for finding in findings], ["stack-nearly-full"] * 10)
         finding = findings[0]
         self.assertRegex(finding["text"], r"has used [89]\d % of its stack")
         figures = {each["name"]: each["value"] for each in finding["figures"]}
@@ -152,7 +152,7 @@ class LintTest(woven.WovenTest):
         process = self.start("small_faults", "deep")
 
         def parked():
-            return self.inspect_json("ps", process.pid)["states"]["parked"] == 20
+            return self.inspect_json("ps", process.pid)["states"]["parked"] == 10
 
         self.until(parked)
         snapshot = f"{self.work}/snapshot"
@@ -161,7 +161,7 @@ class LintTest(woven.WovenTest):
         self.check_deep(snapshot)
 
         def given_back():
-            return self.inspect_json("stat", process.pid)["counters"]["stacks_trimmed"] >= 20  # one that parked before, too
+            return self.inspect_json("stat", process.pid)["counters"]["stacks_trimmed"] >= 10  # one that parked before, too
 
         # The runtime has taken the pages back and noted how many there were; so it is known from a core file, too.
         self.until(given_back)

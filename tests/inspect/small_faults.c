@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One fault, by its argument: "closed", a descriptor is closed while a thread reads from it; "stack", a thread waits with nearly all of its
 // stack in use; "orphan", a thread has ended with a lock that another one waits for; "unjoined", five threads have ended and nobody joins
-// them; "piles", one thread after the other is made and waits; "deep", twenty threads wait that have had nearly all of their stacks in
+// them; "piles", one thread after the other is made and waits; "deep", ten threads wait that have had nearly all of their stacks in
 // use before. Says "ready" and ends with its input.
 #include <alloca.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kStack = 256 << 10, kUsed = 224 << 10, kDeep = 20 };
+enum { kStack = 256 << 10, kUsed = 224 << 10, kDeep = 10 };
 
 static int ends[2];
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

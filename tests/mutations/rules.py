@@ -143,6 +143,8 @@ MUTATIONS = [
              '    sys::write(event_fd, &one, sizeof one);\n', '', r'programs\.disk_files'),
     Mutation('stacks on which the program made others are left as they are', 'hook/context.cc', '  idle_stacks_stay();\n', '',
              r'programs\.deep_then_idle_contexts'),
+    Mutation('the last few stacks are given back, too, once everything rests', 'sched/monitor.cc', 'idle_stacks_left() ? &later : nullptr',
+             'nullptr', r'inspect\.lint'),
     Mutation('who is woken while its stack is trimmed is made ready', 'sched/idle_stacks.cc',
              ' & Waiter::kReasonMask) make_ready(coroutine);', ' & 0) make_ready(coroutine);', r'chaos\.(mutex_contended|condvar|many_waiting)'),
     Mutation('what a look has found is not taken for empty', 'hook/poll.cc', 'return fds[place].revents & ~kWriteInterest;',
