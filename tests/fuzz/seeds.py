@@ -11,6 +11,8 @@ import struct
 import sys
 
 PAGE = 4096
+CROWD = 0x40000000  # where the one stack of many lies
+STACK_LIMIT = 256 << 10  # kStackLimit of tools/inspect/stacks.h
 TIDS = (1020, 1021, 1040)  # the carriers' and a thread of the program's own
 
 
@@ -49,8 +51,27 @@ class SmallTarget:
             values[6], values[7], values[16] = sp + 96, sp + 88, self.symbol['in_pointer'][0]
         return values
 
+    def of_file(self, address):
+        return address - self.base
 
-def core(target, *, in_file=True, deleted=False, many=False, vdso=False):
+    def crowd(self):
+        """A memory with one coroutine in as many slots as a file that has its stack can have: more together than there is memory."""
+        header = self.of_file(self.symbol['descriptor'][0])
+        slot_size, fields, table = struct.unpack_from('<IIQ', self.memory, header + 56)
+        slots = STACK_LIMIT // slot_size
+        memory = bytearray(self.memory) + b'\0' * (self.end - self.base - len(self.memory))
+        (first,) = struct.unpack_from('<Q', memory, self.of_file(struct.unpack_from('<Q', memory, header + 32)[0]))
+        # The tables lie behind what the target has: of chunks, each of one slot and all the same, and the number of slots.
+        memory += struct.pack(f'<{slots}Q', *[first] * slots) + struct.pack('<Q', slots)
+        struct.pack_into('<QQII', memory, header + 32, self.end, self.end + 8 * slots, slots, 1)
+        for number, _, offset in struct.iter_unpack('<HHI', memory[self.of_file(table):self.of_file(table) + 8 * fields]):
+            value = {2: CROWD, 19: CROWD, 20: STACK_LIMIT}.get(number)  # sp, stack_low, stack_size
+            if value is not None:
+                struct.pack_into('<Q', memory, self.of_file(first) + offset, value)
+        return bytes(memory)
+
+
+def core(target, *, in_file=True, deleted=False, many=False, vdso=False, crowd=False):
     def note(kind, content, name=b'CORE\0'):
         padded = content + b'\0' * (-len(content) % 4)
         return struct.pack('<III', len(name), len(content), kind) + name + b'\0' * (-len(name) % 4) + padded
@@ -66,18 +87,18 @@ def core(target, *, in_file=True, deleted=False, many=False, vdso=False):
     if not vdso:
         notes += note(0x46494c45, struct.pack('<5Q', 1, PAGE, target.base, target.end, 0) + path + b'\0')
     notes += note(2, b'\0' * 16, b'LINUX\0')
-    content = target.memory if in_file else b''
-    headers = [(4, 0, len(notes)), (1, target.base, len(content)), (1, 0x7fff0000, 0)]
+    content = target.crowd() if crowd else target.memory if in_file else b''
+    headers = [(4, 0, len(notes)), (1, target.base, len(content)), (1, CROWD, STACK_LIMIT) if crowd else (1, 0x7fff0000, 0)]
     offset = 64 + 56 * len(headers) + (64 if many else 0)
     result = struct.pack('<16sHHIQQQIHHHHHH', b'\x7fELF\2\1\1', 4, 62, 1, 0, 64 + (64 if many else 0), 64 if many else 0, 0, 64, 56,
                          0xffff if many else len(headers), 64, 1 if many else 0, 0)
     if many:  # the number of program headers stands in the first section header
         result += struct.pack('<IIQQQQIIQQ', 0, 0, 0, 0, 0, 1, 0, len(headers), 0, 0)
     for kind, address, size in headers:
-        memory = 0 if kind == 4 else target.end - target.base
+        memory = 0 if kind == 4 else max(size, target.end - target.base)
         result += struct.pack('<IIQQQQQQ', kind, 5, offset, address, 0, size, memory, 4 if kind == 4 else PAGE)
         offset += size
-    return result + notes + content
+    return result + notes + content + (b'stack of a crowd' * (STACK_LIMIT // 16) if crowd else b'')
 
 
 def snapshot(target, minor=0, clock=True):
@@ -121,7 +142,7 @@ def main():
     target = SmallTarget(sys.argv[1])
     seeds = {
         'core': [core(target), core(target, in_file=False), core(target, deleted=True), core(target, many=True), core(target, vdso=True),
-                 core(target)[:-1000]],
+                 core(target)[:-1000], core(target, crowd=True)],
         'descriptor': [image(target)],
         'unwind': [image(target), image(target, path=b'[vdso]')],
         'snapshot': [snapshot(target), snapshot(target, clock=False)],
