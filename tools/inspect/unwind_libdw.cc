@@ -70,7 +70,7 @@ class Libdw : public Unwinder {
   };
   using Rules = std::unique_ptr<Dwarf_Frame, Free>;
   Rules rules_at(uint64_t pc);
-  bool divides(uint64_t pc);
+  bool is_too_much(uint64_t pc);
 
   const Runtime& runtime_;
   FrameMemory memory_;
@@ -94,21 +94,21 @@ Libdw::Rules Libdw::rules_at(uint64_t pc) {
   return nullptr;
 }
 
-// elfutils 0.188 divides whatever an expression tells it to: the least number by -1 ends the process. No compiler writes a division.
-bool Libdw::divides(uint64_t pc) {
+// elfutils 0.188 divides whatever an expression tells it to, and the least number by -1 ends the process; a part of a word that makes up a
+// CFA it looks for by way of a null pointer. No compiler writes either.
+bool Libdw::is_too_much(uint64_t pc) {
   const Rules rules = rules_at(pc);
   if (rules == nullptr) return false;
-  auto is_division = [](const Dwarf_Op& operation) { return operation.atom == DW_OP_div; };
   Dwarf_Op* operations = nullptr;
   size_t count = 0;
-  if (dwarf_frame_cfa(rules.get(), &operations, &count) == 0 &&
-      std::any_of(operations, operations + count, is_division))
-    return true;
+  auto has = [&](uint8_t atom) {
+    return std::any_of(operations, operations + count,
+                       [&](const Dwarf_Op& operation) { return operation.atom == atom; });
+  };
+  if (dwarf_frame_cfa(rules.get(), &operations, &count) == 0 && (has(DW_OP_div) || has(DW_OP_deref_size))) return true;
   for (unsigned i = 0; i < Registers::kCount; i++) {
     Dwarf_Op few[3];
-    if (dwarf_frame_register(rules.get(), (int)i, few, &operations, &count) == 0 &&
-        std::any_of(operations, operations + count, is_division))
-      return true;
+    if (dwarf_frame_register(rules.get(), (int)i, few, &operations, &count) == 0 && has(DW_OP_div)) return true;
   }
   return false;
 }
@@ -118,8 +118,8 @@ int Libdw::frame(Dwfl_Frame* state) {
   bool exact = false;
   if (!dwfl_frame_pc(state, &pc, nullptr)) return DWARF_CB_ABORT;
   // To tell whether the pc is exact, libdw goes on to the next frame.
-  const bool divided = divides(pc) || divides(pc - 1);
-  if (!divided && !dwfl_frame_pc(state, &pc, &exact)) return DWARF_CB_ABORT;
+  const bool too_much = is_too_much(pc) || is_too_much(pc - 1);
+  if (!too_much && !dwfl_frame_pc(state, &pc, &exact)) return DWARF_CB_ABORT;
   const bool end = copy_->coroutine.id != 0 && runtime_.in_trampoline(pc);
   trace_.frames.push_back({pc, 0, exact || end || trace_.frames.empty()});
   if (end) {
@@ -131,7 +131,7 @@ int Libdw::frame(Dwfl_Frame* state) {
     return DWARF_CB_ABORT;
   }
   // Without rules libdw follows frame pointers, and says nothing of it.
-  if (divided || rules_at(trace_.frames.back().exact ? pc : pc - 1) == nullptr) {
+  if (too_much || rules_at(trace_.frames.back().exact ? pc : pc - 1) == nullptr) {
     trace_.ending = Ending::no_unwind_info;
     trace_.where = pc;
     return DWARF_CB_ABORT;
