@@ -12,22 +12,22 @@ from rig.report import median
 KINDS = ('native', 'pool', 'woven')
 WORKLOADS = ('oltp_point_select', 'oltp_read_write')
 TABLES = 4
-ROWS = 10_000  # of each
 # A commit is written at once and synced once a second, so that the disk of the machine is not what is measured.
 MORE = 'skip-name-resolve\ninnodb_flush_log_at_trx_commit = 2\ntable_open_cache = 4000'
 
 
-def words(port, threads):
+def words(port, threads, rows):
     return ['--db-driver=mysql', '--mysql-host=127.0.0.1', f'--mysql-port={port}', '--mysql-user=root', '--mysql-db=sb',
-            f'--tables={TABLES}', f'--table-size={ROWS}', f'--threads={threads}', '--percentile=99', '--rand-seed=7']
+            f'--tables={TABLES}', f'--table-size={rows}', f'--threads={threads}', '--percentile=99', '--rand-seed=7']
 
 
 class Servers:
     """The three of them, running and filled."""
 
-    def __init__(self, build, stack):
-        """`stack`: the ExitStack that ends them."""
+    def __init__(self, build, stack, rows):
+        """`stack`: the ExitStack that ends them; `rows`: of each of the tables."""
         self.build = build
+        self.rows = rows
         self.sites = {}
         self.servers = {}
         fresh = recipes.mariadb_data(stack.enter_context(Site()))
@@ -37,7 +37,7 @@ class Servers:
             threads = 'pool-of-threads' if kind == 'pool' else 'one-thread-per-connection'
             server = self.servers[kind] = recipes.mariadb(site, mode, fresh, threads, MORE)
             made = site.run(['mariadb', '--no-defaults', '-h127.0.0.1', f'-P{server.port}', '-uroot', '-e', 'CREATE DATABASE sb'])
-            filled = site.run(['sysbench', 'oltp_read_write', *words(server.port, TABLES), 'prepare'], seconds=120)
+            filled = site.run(['sysbench', 'oltp_read_write', *words(server.port, TABLES, rows), 'prepare'], seconds=600)
             if made.status or filled.status:
                 raise Trouble(f'{kind}: no tables: {made.err()[-300:]} {filled.out()[-300:]}')
 
@@ -45,7 +45,7 @@ class Servers:
         """One run of sysbench: transactions/s, p99 in ms, and the most kernel threads of the server."""
         site, server = self.sites[kind], self.servers[kind]
         sampler = Sampler(server.pid)
-        done = site.run(['sysbench', workload, *words(server.port, connections), f'--time={seconds}', 'run'],
+        done = site.run(['sysbench', workload, *words(server.port, connections, self.rows), f'--time={seconds}', 'run'],
                         Woven(self.build) if woven_client else None, seconds=seconds + 120)
         sampler.stop()
         text = done.out() + done.err()
