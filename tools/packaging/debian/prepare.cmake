@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run by cpack when the files of each component are in a directory of their own and not yet packed: adds what every Debian package
-# has, compresses what Debian compresses, and makes all times the same.
+# has, compresses what Debian compresses, and makes all times and modes the same.
 if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})
   set(ENV{SOURCE_DATE_EPOCH} ${CPACK_WEFT_SOURCE_DATE})
 endif()
@@ -20,6 +20,7 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   endif()
   file(GLOB pages ${root}${CPACK_PACKAGING_INSTALL_PREFIX}/share/man/man*/*)
   execute_process(COMMAND gzip -9n -- ${pages} ${documents}/changelog COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND chmod -R u=rwX,go=rX ${root} COMMAND_ERROR_IS_FATAL ANY)
   execute_process(COMMAND find ${root} -exec touch --no-dereference --date=@$ENV{SOURCE_DATE_EPOCH} {} + COMMAND_ERROR_IS_FATAL ANY)
 endforeach()
 
