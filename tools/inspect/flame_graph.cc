@@ -53,7 +53,7 @@ std::string flame_speedscope(const std::vector<WeightedStack>& stacks, const Fla
                                    {"activeProfileIndex", 0},
                                    {"shared", {{"frames", std::move(frames)}}},
                                    {"profiles", nlohmann::json::array({profile})}};
-  return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+  return document.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace weft::inspect

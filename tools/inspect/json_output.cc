@@ -164,7 +164,7 @@ Json json_of(Look& look, const Group& group, bool all_frames) {
 }
 
 void print(const Json& json) {
-  const std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string text = json.dump(1, ' ', true, Json::error_handler_t::replace) + "\n";
   fwrite(text.data(), 1, text.size(), stdout);
 }
 

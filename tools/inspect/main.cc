@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "failure.h"
+#include "plain_output.h"
 
 namespace weft::inspect {
 
@@ -27,6 +28,7 @@ int run(int count, char** words) {
 int main(int count, char** words) {
   using namespace weft::inspect;
   try {
+    make_output_plain();
     return run(count, words);
   } catch (const Failure& failure) {
     fflush(stdout);

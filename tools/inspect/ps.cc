@@ -10,6 +10,7 @@
 #include "json_output.h"
 #include "look.h"
 #include "options.h"
+#include "plain_output.h"
 #include "rows.h"
 
 namespace weft::inspect {
@@ -33,7 +34,7 @@ void print_table(Rows& rows, const std::vector<uint32_t>& chosen, const std::vec
   for (uint32_t index : chosen) {
     std::vector<std::string> row;
     for (size_t i = 0; i < columns.size(); i++) {
-      row.push_back(rows.cell(index, columns[i]));
+      row.push_back(plain(rows.cell(index, columns[i])));  // as wide as it will be
       width[i] = std::max(width[i], row.back().size());
     }
     cells.push_back(std::move(row));

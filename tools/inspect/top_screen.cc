@@ -14,6 +14,7 @@
 
 #include "failure.h"
 #include "frame_text.h"
+#include "plain_output.h"
 #include "top_figures.h"
 
 namespace weft::inspect {
@@ -34,7 +35,7 @@ class Terminal {
  public:
   Terminal() {
     setlocale(LC_CTYPE, "");
-    if (initscr() == nullptr)
+    if (newterm(nullptr, terminal_output(), stdin) == nullptr)
       throw Failure(kUsage, "this terminal is not one that weft top can draw on; --once does without.");
     cbreak();
     noecho();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "failure.h"
+#include "plain_output.h"
 
 namespace weft::inspect {
 
@@ -13,7 +14,7 @@ void warn(const std::string& words) {
   size_t begin = 0;
   while (begin < words.size()) {
     const size_t end = std::min(words.find('\n', begin), words.size());
-    const std::string line = "weft: " + words.substr(begin, end - begin) + "\n";
+    const std::string line = "weft: " + plain(words.substr(begin, end - begin)) + "\n";
     (void)!write(STDERR_FILENO, line.data(), line.size());
     begin = end + 1;
   }
