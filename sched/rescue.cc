@@ -2,8 +2,8 @@
 // The monitor's look at waits on descriptors that last: the one way to find a descriptor that was closed or replaced past the hooks.
 //
 //   suspect   a wait older than 100 ms whose descriptor was ready when it was looked at; each wait is looked at once
-//   lost      a suspect still waiting after its worker has looked into its epoll from beginning to end: no event came. It is counted
-//             and woken, and nothing the table says of the number is believed any more
+//   lost      a suspect still waiting after its worker has looked into its epoll from beginning to end, and no event came, nor is one
+//             in the hands of another waiter. It is counted and woken, and nothing the table says of the number is believed any more
 //
 // A wait for several descriptors is simply woken once a call; its hook looks, and counts it if no event had come.
 #include <fcntl.h>
@@ -89,6 +89,13 @@ bool rescue(const Suspect& suspect) {
   Locked locked(d->lock);
   for (WaitNode* node = d->ready[(int)suspect.direction].waiters.head; node; node = node->next) {
     if (node->waiter != &suspect.coroutine->waiter || node->ticket != suspect.ticket) continue;
+    const Readiness& ready = d->ready[(int)suspect.direction];
+    uint32_t events = ready.events.load(std::memory_order_relaxed);
+    if (events != ((PollWait*)node)->seen && events != ready.drained.load(std::memory_order_relaxed)) {
+      // An event came and woke another, who has not had his turn yet: what he leaves he passes on.
+      __atomic_store_n(&suspect.coroutine->rescued, false, __ATOMIC_RELAXED);
+      return false;
+    }
     count(Metric::fd_rescues);
     if (suspect.direction == Direction::read && (d->flags.load(std::memory_order_relaxed) & Descriptor::kShortRead))
       short_reads_do_not_drain();
