@@ -143,6 +143,8 @@ MUTATIONS = [
              '    sys::write(event_fd, &one, sizeof one);\n', '', r'programs\.disk_files'),
     Mutation('stacks on which the program made others are left as they are', 'hook/context.cc', '  idle_stacks_stay();\n', '',
              r'programs\.deep_then_idle_contexts'),
+    Mutation('who waits while another has the event in hand is not lost', 'sched/rescue.cc', 'if (events != ((PollWait*)node)->seen && ',
+             'if (false && ', r'programs\.acceptors_in_a_crowd'),
     Mutation('the last few stacks are given back, too, once everything rests', 'sched/monitor.cc', 'idle_stacks_left() ? &later : nullptr',
              'nullptr', r'inspect\.lint'),
     Mutation('who is woken while its stack is trimmed is made ready', 'sched/idle_stacks.cc',
