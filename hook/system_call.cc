@@ -268,6 +268,8 @@ Answer thread_call(long number, const Arguments& c) {
     case SYS_tgkill:
       return ours(tgkill((pid_t)c.a, (pid_t)c.b, (int)c.c));
     case SYS_tkill:
+      // Threads of other processes are reached as well: debuggers stop theirs so.
+      if (thread_state.vfork_child || !coroutine_by_tid((pid_t)c.a)) return kNotOurs;
       return ours(tgkill((pid_t)sys::getpid(), (pid_t)c.a, (int)c.b));
     case SYS_kill:
       return ours(kill((pid_t)c.a, (int)c.b));
