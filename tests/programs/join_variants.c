@@ -51,8 +51,8 @@ static void* makes_children(void* argument) {
 static void* all(void* unused) {
   pthread_t thread = start_thread(waits, as_pointer(11));
   void* result = NULL;
-  struct timespec limit = after_ms(CLOCK_REALTIME, 30);
   long long start = now_ns(CLOCK_MONOTONIC);
+  struct timespec limit = after_ms(CLOCK_REALTIME, 30);
   SHOW_ERROR(pthread_tryjoin_np(thread, &result));
   SHOW_ERROR(pthread_timedjoin_np(thread, &result, &limit));
   CHECK(ms_since(start) >= 29);

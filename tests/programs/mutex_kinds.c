@@ -29,8 +29,8 @@ static void* others(void* argument) {
   pthread_mutex_t* mutex = subject->mutex;
   say("-- %s, held by another", subject->name);
   SHOW_ERROR(pthread_mutex_trylock(mutex));
-  struct timespec limit = after_ms(CLOCK_REALTIME, 40);
   long long start = now_ns(CLOCK_MONOTONIC);
+  struct timespec limit = after_ms(CLOCK_REALTIME, 40);
   SHOW_ERROR(pthread_mutex_timedlock(mutex, &limit));
   CHECK(ms_since(start) >= 39);
   limit = after_ms(CLOCK_MONOTONIC, 30);
