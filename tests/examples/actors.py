@@ -28,9 +28,9 @@ def supervisor(test):
         lines = process.out().splitlines()
         failed = 'divider has failed: Numerical argument out of domain'
         test.expect_same([line for line in lines if not line.startswith('hopeless')],
-                  ['6 / 3 = 2', failed, '8 / 2 = 4', failed, '9 / 3 = 3', 'divider has ended'], 'the divider')
+                         ['6 / 3 = 2', failed, '8 / 2 = 4', failed, '9 / 3 = 3', 'divider has ended'], 'the divider')
         test.expect_same([line for line in lines if line.startswith('hopeless')],
-                  ['hopeless has failed: No such file or directory'] * 4 + ['hopeless is given up'], 'the hopeless one')
+                         ['hopeless has failed: No such file or directory'] * 4 + ['hopeless is given up'], 'the hopeless one')
         test.woven(process, 1 + 3 + 4)
 
 
@@ -113,7 +113,7 @@ def chat(test):
             ann.say('x' * 190)
             test.expect_same(bob.hear(), 'ann: ' + 'x' * 190, 'to bob')
         test.expect_same(test.lint(server, 'overloaded-mailbox', '--mailbox-full=1ms'), ['the mailbox deaf is full and stays full'],
-                  'mailboxes that weft lint finds overloaded')
+                         'mailboxes that weft lint finds overloaded')
         # Then it reads, and with the next line for which there is room it is told.
         reader = threading.Thread(target=deaf.hear_of_gap, daemon=True)
         reader.start()

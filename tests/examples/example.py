@@ -15,6 +15,7 @@ from rig.process import Trouble  # noqa: E402
 
 WORKERS = 2
 
+
 class Example(Findings):
     """One test: its programs, and what is to be seen of them."""
 

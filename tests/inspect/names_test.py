@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a program has named is shown as text, and a terminal that gets it has nothing to obey; in JSON it is what it is."""
+"""What a program has named is shown as text, and a terminal that gets it has nothing to obey."""
 import re
 
 import woven
@@ -15,7 +15,7 @@ class NamesTest(woven.WovenTest):
         self.until(all_there)
 
     def check_plain(self, *arguments, status=0):
-        done = woven.subprocess.run([woven.INSPECT, *map(str, arguments)], capture_output=True, timeout=woven.PATIENCE * 2)
+        done = self.run_inspect(*arguments, text=False)
         self.assertEqual(done.returncode, status, done.stderr)
         for output in (done.stdout, done.stderr):
             self.assertIsNone(re.search(rb"[\0-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", output), output)

@@ -84,8 +84,8 @@ class WovenTest(unittest.TestCase):
         return os.path.join(self.work, found[0])
 
     @staticmethod
-    def run_inspect(*arguments):
-        return subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE * 2)
+    def run_inspect(*arguments, text=True):
+        return subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=text, timeout=PATIENCE * 2)
 
     def inspect(self, *arguments, status=0):
         """Output of weft-inspect, which has to end with this status."""
