@@ -16,8 +16,6 @@ namespace weft {
 
 constinit thread_local ThreadState thread_state = {};
 
-namespace {
-
 // The ticket's wait has ended with `word` before it: whoever waits has left its stack, or will see the reason when it does.
 // A kernel thread may have seen it by itself and be gone: of its waiter the address alone is used.
 void resume_owner(Waiter* waiter, uint64_t word) {
@@ -28,14 +26,9 @@ void resume_owner(Waiter* waiter, uint64_t word) {
   sys::futex_wake(&waiter->word, 1);
 }
 
-}  // namespace
-
 bool wake(Waiter* waiter, uint64_t ticket, Wake reason) {
-  uint64_t word = waiter->word.load(std::memory_order_relaxed);
-  do {
-    if (word >> 8 != ticket || (word & Waiter::kReasonMask)) return false;
-    // Release: what the waker did before is seen by the waiter, whose reason() acquires. Acquire: pairs with kSwitchedOut.
-  } while (!waiter->word.compare_exchange_weak(word, word | (uint64_t)reason, std::memory_order_acq_rel));
+  uint64_t word;
+  if (!end_wait(waiter, ticket, reason, &word)) return false;
   resume_owner(waiter, word);
   return true;
 }

@@ -72,6 +72,15 @@ struct WaitQueue {
     tail = node;
     node->linked = true;
   }
+  // The first one, taken out; null: there is none.
+  WaitNode* pop() {
+    WaitNode* first = head;
+    if (!first) return nullptr;
+    head = first->next;
+    (head ? head->previous : tail) = nullptr;
+    first->linked = false;
+    return first;
+  }
   void remove(WaitNode* node) {
     if (node->previous)
       node->previous->next = node->next;
@@ -84,6 +93,18 @@ struct WaitQueue {
     node->linked = false;
   }
 };
+
+// The deciding step of wake(): true: the wait has ended for this reason, and resume_owner(waiter, *before) is still to come.
+inline bool end_wait(Waiter* waiter, uint64_t ticket, Wake reason, uint64_t* before) {
+  uint64_t word = waiter->word.load(std::memory_order_relaxed);
+  do {
+    if (word >> 8 != ticket || (word & Waiter::kReasonMask)) return false;
+    // Release: what the waker did before is seen by the waiter, whose reason() acquires. Acquire: pairs with kSwitchedOut.
+  } while (!waiter->word.compare_exchange_weak(word, word | (uint64_t)reason, std::memory_order_acq_rel));
+  *before = word;
+  return true;
+}
+void resume_owner(Waiter* waiter, uint64_t before);
 
 // Ends the wait `ticket` of `waiter` for `reason` and makes its owner run. False: somebody else ended it before.
 // Any thread; async-signal-safe only where the caller holds no lock of the runtime.

@@ -186,7 +186,7 @@ void set_run_next(Worker* worker, Coroutine* coroutine) {
   __atomic_store_n(&worker->run_next, coroutine, __ATOMIC_RELAXED);
 }
 
-Coroutine* pop(Worker* worker) {
+[[gnu::always_inline]] inline Coroutine* pop(Worker* worker) {
   if (Coroutine* next = worker->run_next) {
     set_run_next(worker, nullptr);
     return next;
@@ -333,11 +333,8 @@ uintptr_t message_of(Coroutine* left, Departure how) { return (uintptr_t)left | 
 [[gnu::noinline]] void settle_departed(Carrier* carrier, uintptr_t message) {
   auto* left = (Coroutine*)(message & ~kDepartureMask);
   switch (Departure(message & kDepartureMask)) {
-    case kPark: {
-      uint64_t word = left->waiter.word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel);
-      if (word & Waiter::kReasonMask) make_ready(left);
-      break;
-    }
+    case kPark:
+      break;  // settle() has done it
     case kYield:
       left->state.store(State::ready, std::memory_order_relaxed);
       push_tail(carrier->worker, left);
@@ -352,8 +349,13 @@ uintptr_t message_of(Coroutine* left, Departure how) { return (uintptr_t)left | 
 }
 
 // First thing after every switch.
-inline void settle(Carrier* carrier, uintptr_t message) {
-  if (message) settle_departed(carrier, message);
+[[gnu::always_inline]] inline void settle(Carrier* carrier, uintptr_t message) {
+  if (!message) return;
+  if ((message & kDepartureMask) != kPark) return settle_departed(carrier, message);
+  auto* left = (Coroutine*)message;
+  uint64_t word = left->waiter.word.fetch_or(Waiter::kSwitchedOut, std::memory_order_acq_rel);
+  if (word & Waiter::kReasonMask) [[unlikely]]
+    make_ready(left);
 }
 
 [[gnu::always_inline]] inline void prepare_resume(Carrier* carrier, Worker* worker, Coroutine* next) {
@@ -375,7 +377,8 @@ constexpr uint32_t kFetched = 4;  // coroutines whose stacks are fetched togethe
 // and the coroutines that come behind those. Always inline: GCC takes a function that only prefetches for one without effect and
 // drops the call.
 [[gnu::always_inline]] inline void fetch_ahead(const Worker* worker) {
-  if (worker->slice_left % kFetched || worker->length.load(std::memory_order_relaxed) < kManyReady) return;
+  if (worker->length.load(std::memory_order_relaxed) < kManyReady || worker->slice_left % kFetched) [[likely]]
+    return;
   const Coroutine* coroutine = worker->head;
   for (unsigned i = 0; i < kFetched - 1; i++) coroutine = coroutine->next;
   const ptrdiff_t state = (char*)&thread_state - (char*)__builtin_thread_pointer();
@@ -390,7 +393,7 @@ constexpr uint32_t kFetched = 4;  // coroutines whose stacks are fetched togethe
 }
 
 // Leaves the running coroutine for the next one, or for the loop. Called inside; returns inside when it runs again.
-void switch_away(Coroutine* self, Departure how) {
+[[gnu::always_inline]] inline void leave_for_next(Coroutine* self, Departure how) {
   Carrier* carrier = self->carrier;
   Worker* worker = carrier->worker;
   Coroutine* next = nullptr;
@@ -406,6 +409,8 @@ void switch_away(Coroutine* self, Departure how) {
   uintptr_t message = switch_context(&self->context, to, message_of(self, how));
   settle(self->carrier, message);
 }
+
+void switch_away(Coroutine* self, Departure how) { leave_for_next(self, how); }  // where it is not worth being inline
 
 // Guarded by handoff_lock.
 void attach_locked(Carrier* carrier, Worker* worker) {
@@ -648,9 +653,39 @@ Worker* worker_for(const Coroutine* coroutine) {
   return target;
 }
 
+// Made ready by the running one: it goes next.
+[[gnu::always_inline]] inline void queue_next(Worker* worker, Coroutine* coroutine) {
+  if (Coroutine* before = worker->run_next) push_tail(worker, before);
+  set_run_next(worker, coroutine);
+}
+
+[[gnu::always_inline]] inline void share_what_is_ready(Worker* worker) {
+  if (ready_count(worker) >= 2)
+    if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
+}
+
 }  // namespace
 
-void make_ready(Coroutine* coroutine) {
+bool wake_inside(Coroutine* self, Waiter* waiter, uint64_t ticket) {
+  uint64_t word;
+  if (!end_wait(waiter, ticket, Wake::unparked, &word)) return false;
+  Worker* worker = self->carrier->worker;
+  Coroutine* coroutine = waiter->coroutine;
+  bool parked = (word & (Waiter::kSwitchedOut | Waiter::kKernelThread)) == Waiter::kSwitchedOut;
+  if (!parked || chaos || worker->group != coroutine->group || coroutine->priority.load(std::memory_order_relaxed) ||
+      worker->shares.load(std::memory_order_relaxed)) [[unlikely]] {
+    resume_owner(waiter, word);
+    return true;
+  }
+  coroutine->state.store(State::ready, std::memory_order_relaxed);
+  WEFT_TRACE(worker, ready, coroutine->id, 0, 0);
+  queue_next(worker, coroutine);
+  share_what_is_ready(worker);
+  return true;
+}
+
+// Not inline: after a switch nothing may use an address in the TLS block that was computed before it.
+[[gnu::noinline]] void make_ready(Coroutine* coroutine) {
   coroutine->state.store(State::ready, std::memory_order_relaxed);
   if (chaos) [[unlikely]]
     if (Worker* drawn = drawn_worker()) return push_inbox(drawn, coroutine);
@@ -670,11 +705,9 @@ void make_ready(Coroutine* coroutine) {
     } else if (coroutine->priority.load(std::memory_order_relaxed) < 0) [[unlikely]] {
       push_tail(worker, coroutine);
     } else {
-      if (worker->run_next) push_tail(worker, worker->run_next);
-      set_run_next(worker, coroutine);
+      queue_next(worker, coroutine);
     }
-    if (ready_count(worker) >= 2)
-      if (Worker* idle = sleeping_worker(worker->group)) give_half(worker, idle);
+    share_what_is_ready(worker);
     if (entered) leave(thread_state.woven);
     return;
   }
@@ -776,43 +809,53 @@ void trace_park(const Worker* worker, const Coroutine* self) {
   WEFT_TRACE(worker, park, self->id, object, (uint32_t)kind);
 }
 
-}  // namespace
-
-Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
+[[gnu::always_inline]] inline Wake await_wake(Coroutine* self, WaitKind kind) {
   Worker* worker = self->carrier->worker;
-  TimerHeap* heap = nullptr;
-  auto kind = WaitKind(self->wait_kind.load(std::memory_order_relaxed));
-  bool limited = self->calls_deadline < deadline && ends_by_cancel(kind);
-  if (limited) deadline = self->calls_deadline;
-  if (deadline != kNever) {
-    heap = &worker->timers;
-    if (!heap->add(&self->timer, deadline, &self->waiter, ticket)) {
-      // No memory for a timer: wait as a kernel thread does, and let the worker go on.
-      region_enter(RegionKind::lasting);
-      self->pinned = true;
-      self->pin_reason = PinReason::no_memory;
-      Wake reason = block_kernel_thread(&self->waiter, deadline);
-      self->pinned = false;
-      region_leave();
-      enter(self);
-      return limited && reason == Wake::timed_out ? Wake::interrupted : reason;
-    }
-  }
   count(worker->metrics, Metric::parks);
   self->handlers_ran = 0;
   // Sent since the caller looked: the sender found no wait to end. Both sides do an atomic read-modify-write in between.
   cpu::fence_after_atomic();
-  if (signals_wanted(self) || cancel_ends(self, kind)) interrupt(&self->waiter);
-  if (self->waiter.reason() == Wake::waiting) {
+  if (signals_wanted(self) || cancel_ends(self, kind)) [[unlikely]]
+    interrupt(&self->waiter);
+  if (self->waiter.reason() == Wake::waiting) [[likely]] {
     self->state.store(State::parked, std::memory_order_relaxed);
     trace_park(worker, self);
-    switch_away(self, kPark);
+    leave_for_next(self, kPark);
   }
   count(self->carrier->worker->metrics, Metric::wakes);
-  if (heap) heap->remove(&self->timer);
   self->wait_kind.store((uint8_t)WaitKind::none, std::memory_order_relaxed);
-  Wake reason = self->waiter.reason();
+  return self->waiter.reason();
+}
+
+[[gnu::noinline]] Wake block_until(Coroutine* self, WaitKind kind, uint64_t ticket, uint64_t deadline) {
+  bool limited = self->calls_deadline < deadline && ends_by_cancel(kind);
+  if (limited) deadline = self->calls_deadline;
+  if (deadline == kNever) return await_wake(self, kind);
+  TimerHeap& heap = self->carrier->worker->timers;
+  Wake reason;
+  if (heap.add(&self->timer, deadline, &self->waiter, ticket)) {
+    reason = await_wake(self, kind);
+    heap.remove(&self->timer);
+  } else {
+    // No memory for a timer: wait as a kernel thread does, and let the worker go on.
+    region_enter(RegionKind::lasting);
+    self->pinned = true;
+    self->pin_reason = PinReason::no_memory;
+    reason = block_kernel_thread(&self->waiter, deadline);
+    self->pinned = false;
+    region_leave();
+    enter(self);
+  }
   return limited && reason == Wake::timed_out ? Wake::interrupted : reason;
+}
+
+}  // namespace
+
+Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline) {
+  auto kind = WaitKind(self->wait_kind.load(std::memory_order_relaxed));
+  if (deadline == kNever && self->calls_deadline == kNever) [[likely]]
+    return await_wake(self, kind);
+  return block_until(self, kind, ticket, deadline);
 }
 
 int waits_end_with(const Coroutine* self) {

@@ -148,6 +148,9 @@ void make_ready(Coroutine* coroutine);
 // The same for one that has lost its worker in a call and wants one again, or has waited for a disk.
 void make_ready_again(Coroutine* coroutine);
 
+// wake(…, Wake::unparked) of a coroutine's waiter by `self`, which runs and is inside: the way of a value handed over.
+bool wake_inside(Coroutine* self, Waiter* waiter, uint64_t ticket);
+
 // Waits until `waiter.word` has a reason. `ticket` is that of begin(). The coroutine form is called inside (after enter) and
 // returns inside; the guest form blocks the kernel thread.
 Wake block_coroutine(Coroutine* self, uint64_t ticket, uint64_t deadline);

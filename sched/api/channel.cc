@@ -14,15 +14,23 @@ char* place(co_chan* chan, size_t index) {
   return chan->values + (at < chan->room ? at : at - chan->room) * chan->value_size;
 }
 
+// Most values are a word: a pointer, a number.
+void copy_value(const co_chan* chan, void* to, const void* from) {
+  if (chan->value_size == sizeof(uint64_t))
+    memcpy(to, from, sizeof(uint64_t));
+  else
+    memcpy(to, from, chan->value_size);
+}
+
 void append(co_chan* chan, const void* value) {
-  memcpy(place(chan, chan->length), value, chan->value_size);
+  copy_value(chan, place(chan, chan->length), value);
   chan->length++;
 }
 
 constexpr size_t kFirstRoom = 16;
 
 // Makes the ring of an unbounded channel longer. The memory is had outside the lock: an allocator may wait.
-int grow(Held& held, co_chan* chan) {
+[[gnu::noinline]] int grow(Held& held, co_chan* chan) {
   size_t old_room = chan->room, new_room = old_room ? old_room * 2 : kFirstRoom, bytes;
   if (__builtin_mul_overflow(new_room, chan->value_size, &bytes)) return ENOMEM;
   char* longer = nullptr;
@@ -42,12 +50,10 @@ int grow(Held& held, co_chan* chan) {
   return 0;
 }
 
-}  // namespace
-
-int channel_try_send(Held& held, co_chan* chan, const void* value) {
+[[gnu::always_inline]] inline int try_send(Held& held, co_chan* chan, const void* value) {
   if (chan->closed) return EPIPE;
   if (HandoffWait* receiver = held.take(chan->receivers)) {
-    memcpy(receiver->value, value, chan->value_size);
+    copy_value(chan, receiver->value, value);
     held.finish(receiver, Outcome::done);
     return 0;
   }
@@ -58,9 +64,9 @@ int channel_try_send(Held& held, co_chan* chan, const void* value) {
   return chan->capacity == CO_UNBOUNDED ? ENOMEM : EAGAIN;
 }
 
-int channel_try_receive(Held& held, co_chan* chan, void* value) {
+[[gnu::always_inline]] inline int try_receive(Held& held, co_chan* chan, void* value) {
   if (chan->length) {
-    memcpy(value, place(chan, 0), chan->value_size);
+    copy_value(chan, value, place(chan, 0));
     chan->first = chan->first + 1 == chan->room ? 0 : chan->first + 1;
     chan->length--;
     if (HandoffWait* sender = held.take(chan->senders)) {
@@ -70,21 +76,19 @@ int channel_try_receive(Held& held, co_chan* chan, void* value) {
     return 0;
   }
   if (HandoffWait* sender = held.take(chan->senders)) {
-    memcpy(value, sender->value, chan->value_size);
+    copy_value(chan, value, sender->value);
     held.finish(sender, Outcome::done);
     return 0;
   }
   return chan->closed ? EPIPE : EAGAIN;
 }
 
-namespace {
-
 int send(co_chan* chan, const void* value, bool waits) {
   if (!chan) return EINVAL;
   if (waits) take_turn();
   Held held(chan->lock);
   for (;;) {
-    int error = channel_try_send(held, chan, value);
+    int error = try_send(held, chan, value);
     if (error == ENOMEM && !(error = grow(held, chan))) continue;
     if (error != EAGAIN || !waits) return error;
     HandoffWait wait = {.node = {}, .value = (void*)value};
@@ -98,7 +102,7 @@ int receive(co_chan* chan, void* value, bool waits) {
   if (waits) take_turn();
   Held held(chan->lock);
   for (;;) {
-    int error = channel_try_receive(held, chan, value);
+    int error = try_receive(held, chan, value);
     if (error != EAGAIN || !waits) return error;
     HandoffWait wait = {.node = {}, .value = value};
     error = held.await(chan->receivers, &wait, WaitKind::channel_receive, chan);
@@ -107,6 +111,10 @@ int receive(co_chan* chan, void* value, bool waits) {
 }
 
 }  // namespace
+
+int channel_try_send(Held& held, co_chan* chan, const void* value) { return try_send(held, chan, value); }
+int channel_try_receive(Held& held, co_chan* chan, void* value) { return try_receive(held, chan, value); }
+
 }  // namespace weft
 
 using namespace weft;

@@ -29,16 +29,36 @@ class [[nodiscard]] Held {
   }
   ~Held() {
     if (locked_) lock_.unlock();
-    if (woken_.waiter) wake(woken_.waiter, woken_.ticket, Wake::unparked);
+    if (woken_.waiter) {
+      if (self_)
+        wake_inside(self_, woken_.waiter, woken_.ticket);
+      else
+        wake(woken_.waiter, woken_.ticket, Wake::unparked);
+    }
     if (self_) leave(self_);
   }
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
 
   // The first who waits and can still be had, out of the queue; null: nobody.
-  HandoffWait* take(WaitQueue& queue);
+  HandoffWait* take(WaitQueue& queue) {
+    while (auto* wait = (HandoffWait*)queue.pop())
+      if (!wait->selects || wake(&wait->node, Wake::unparked)) return wait;
+    return nullptr;
+  }
   // Its value has gone over, or what it waits at has been closed: it goes on.
-  void finish(HandoffWait* wait, Outcome outcome);
+  void finish(HandoffWait* wait, Outcome outcome) {
+    Waiter* waiter = wait->node.waiter;
+    uint64_t ticket = wait->node.ticket;
+    bool selects = wait->selects;
+    wait->outcome = outcome;
+    if (selects) return;
+    // A thread that sees its outcome by itself may be gone with its waiter once the lock is free.
+    if (!waiter->coroutine || woken_.waiter)
+      wake(waiter, ticket, Wake::unparked);
+    else
+      woken_ = {waiter, ticket};
+  }
 
   // All in the queue go on: what they wait at has been closed.
   void finish_all(WaitQueue& queue) {
