@@ -352,10 +352,11 @@ void coroutine_gone(Coroutine* self) {
   if (self->scope) scope_leave(self->scope, self, (int)(intptr_t)self->result);
   // Release: a joiner that sees the bit sees the result.
   uint8_t before = self->ending.fetch_or(Coroutine::kFinished, std::memory_order_acq_rel);
-  if ((before & Coroutine::kDetached) && !(before & Coroutine::kJoining))
-    release(self);
-  else
+  // Who comes to join it from now on sees the bit and does not wait.
+  if (before & Coroutine::kJoining)
     unpark(park_key(KeyKind::join, self), 1);
+  else if (before & Coroutine::kDetached)
+    release(self);
   // The monitor may find at any moment that nobody is left: the mask is there before the count says so.
   uint32_t left = live.load(std::memory_order_relaxed);
   do

@@ -67,6 +67,7 @@ struct Glibc {
   unsigned robust_head;  // 0: the kernel knows no such list, and so glibc has no robust mutexes
   unsigned specific;     // pointers to the blocks of key values
   unsigned specific_count;
+  unsigned keys_of_block;  // whose values lie in one of them
   ptrdiff_t resolver;   // libc's TLS pointer to its resolver state, from the thread pointer
   ptrdiff_t rseq;       // from the thread pointer; 0: none
   unsigned rseq_size;   // 0: glibc does not register it
@@ -151,6 +152,7 @@ bool find_glibc(const char** why) {
   glibc.start_routine = start[2];
   glibc.specific = specific[2];
   glibc.specific_count = specific[0] / 64;
+  glibc.keys_of_block = glibc.specific_count ? PTHREAD_KEYS_MAX / glibc.specific_count : 0;
   static_info(&glibc.tls_size, &glibc.tls_align);
   glibc.resolver = resolver - self;
   glibc.keys = (Glibc::Key*)keys;
@@ -520,11 +522,21 @@ void tls_key_created(unsigned key) {
 
 namespace {
 
+// One more than the highest key there is. glibc gives the lowest number that is free, so one that was made past the hooks is below what has
+// been seen, or the next.
+unsigned keys_there_are() {
+  int seen = keys_used.load(std::memory_order_acquire);
+  while (seen < PTHREAD_KEYS_MAX && (__atomic_load_n(&glibc.keys[seen].sequence, __ATOMIC_RELAXED) & 1))
+    tls_key_created((unsigned)seen++);
+  return (unsigned)seen;
+}
+
 // What glibc gives back last at a thread's end. Its malloc caches and what its next thread would allocate again stay in the block.
 void free_thread_resources() {
   auto* self = (char*)__builtin_thread_pointer();
   auto* key_blocks = (void**)(tcb_of(self) + glibc.specific);
-  for (unsigned i = 1; i < glibc.specific_count; i++) {
+  const unsigned keys = keys_there_are();
+  for (unsigned i = 1; i * glibc.keys_of_block < keys && i < glibc.specific_count; i++) {
     if (!key_blocks[i]) continue;
     free(key_blocks[i]);
     key_blocks[i] = nullptr;
@@ -544,8 +556,8 @@ void tls_block_run_destructors() {
   glibc.call_tls_dtors();
   for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; round++) {
     bool found = false;
-    int keys = keys_used.load(std::memory_order_acquire);
-    for (int key = 0; key < keys; key++) {
+    unsigned keys = keys_there_are();
+    for (unsigned key = 0; key < keys; key++) {
       auto* destructor = glibc.keys[key].destructor;
       void* value = pthread_getspecific((pthread_key_t)key);
       if (!value) continue;

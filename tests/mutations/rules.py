@@ -113,6 +113,8 @@ MUTATIONS = [
              r'unit\.coroutine_test|programs\.(thread_attributes|many_waiting|burst|join_variants)'),
     Mutation('a block used again has every module\'s TLS as new', 'sched/coroutine.cc',
              '  tls_block_reset_modules(self);\n', '', r'programs\.(thread_locals|burst)'),
+    Mutation('keys that were made past the hooks are found at a thread\'s end', 'sched/tls_block.cc', '  while (seen < PTHREAD_KEYS_MAX && ',
+             '  while (seen < 0 && ', r'programs\.keys_past_hooks'),
     Mutation('blocks that nobody needs are buried', 'sched/monitor.cc',
              '      for (int burials = busy ? 1 : kBurials; burials && coroutine_bury(); burials--) {\n      }\n', '      ;\n',
              r'programs\.burst'),
