@@ -44,22 +44,29 @@ struct alignas(64) Coroutine {
   Waiter waiter;
   Worker* worker;  // where it runs, or ran last
 
+  // second and third line: what a wait for a descriptor touches besides
   int32_t wait_fd;
   std::atomic<int32_t> follower;  // distance to one queued some places behind it, now or once; see fetch_ahead()
   std::atomic<int8_t> priority;   // CO_PRIORITY_…
   uint8_t group;                  // of workers that run it
+  uint8_t handlers_ran;           // since its last wait began: bits of sched/signals.h; own thread only
+  uint8_t cancel_state;           // PTHREAD_CANCEL_ENABLE or DISABLE
+  uint8_t cancel_type;
+  std::atomic<uint8_t> cancel_pending;
+  bool rescued;      // the monitor has looked at this wait already
   PollWait fd_wait;  // its place in the queue of the one descriptor it waits for: not on its stack, whose page is cold
-  Timer timer;
-
-  const void* wait_object;
-  bool rescued;             // the monitor has looked at this wait already
-  uint64_t since;           // start of this wait or region, coarse; of a poll that waits several times, of the first
-  uint64_t calls_deadline;  // co_with_deadline's: waits of cancellation points end then; own thread only
+  uint64_t since;    // start of this wait or region, coarse; of a poll that waits several times, of the first
+  uint64_t calls_deadline;          // co_with_deadline's: waits of cancellation points end then; own thread only
   std::atomic<uint64_t> calls_end;  // generation << 32 | error that they end with since co_cancel; 0: they do not
+  std::atomic<uint64_t> signals_pending;
+  uint32_t shields;  // co_shield's, one in another
+  uint32_t budget;   // woven calls that may still succeed before others get their turn
+
+  Timer timer;
+  const void* wait_object;
 
   uint32_t id;
-  int32_t tid;      // in the TCB and for gettid(): above every pid
-  uint32_t budget;  // woven calls that may still succeed before others get their turn
+  int32_t tid;  // in the TCB and for gettid(): above every pid
   uint32_t region_depth;
 
   // the thread it stands for
@@ -68,15 +75,10 @@ struct alignas(64) Coroutine {
   void* result;
   std::atomic<uint8_t> ending;  // bits below
   uint8_t native_style;         // C11 start routine: result is an int
-  uint8_t cancel_state;         // PTHREAD_CANCEL_ENABLE or DISABLE
-  uint8_t cancel_type;
-  std::atomic<uint8_t> cancel_pending;
-  uint64_t signal_mask;  // own thread only, but read by senders
-  std::atomic<uint64_t> signals_pending;
-  Lock signal_lock;    // guards signal_info
-  void* signal_info;   // queued siginfo of this coroutine, newest first
+  uint64_t signal_mask;         // own thread only, but read by senders
+  Lock signal_lock;             // guards signal_info
+  void* signal_info;            // queued siginfo of this coroutine, newest first
   int32_t signal_tid;  // kernel thread that has its mask while a window is open or it is pinned; guarded by signal_lock
-  uint8_t handlers_ran;     // since its last wait began: bits of sched/signals.h; own thread only
   uint64_t signals_handed;  // sent to that kernel thread, perhaps not delivered yet; guarded by signal_lock
   SignalWindow* window;     // own thread only; see sched/signals.h
   bool in_fault_handler;    // in one that was entered without a window; own thread only
@@ -104,7 +106,6 @@ struct alignas(64) Coroutine {
 
   // for the calls of weft/co.h alone
   std::atomic<uint64_t> permit;  // generation << 32 | 1: co_resume has come
-  uint32_t shields;              // co_shield's, one in another
   int32_t told;  // the error of calls_end or calls_deadline that a condition variable gave last, and which one it was;
   const void* told_by;    // own thread only
   Scope* scope;           // whose child it is, or null
@@ -129,7 +130,7 @@ struct alignas(64) Coroutine {
   static constexpr uint8_t kDeaf = 16;     // takes no more signals of the process: the relay passes it by
 };
 
-static_assert(offsetof(Coroutine, wait_fd) == 64);
+static_assert(offsetof(Coroutine, wait_fd) == 64 && offsetof(Coroutine, timer) == 192);
 
 // What it is about to wait for, as those see it who look at it.
 inline void will_wait(Coroutine* self, WaitKind kind, uint64_t since = coarse_now.load(std::memory_order_relaxed)) {
@@ -161,8 +162,8 @@ inline bool cancel_ends(const Coroutine* self, WaitKind kind) {
                                           kind == WaitKind::rwlock_write || kind == WaitKind::once));
 }
 inline bool signals_wanted(const Coroutine* self) {
-  return (self->signals_pending.load(std::memory_order_relaxed) &
-          ~__atomic_load_n(&self->signal_mask, __ATOMIC_RELAXED)) != 0;
+  uint64_t pending = self->signals_pending.load(std::memory_order_relaxed);
+  return pending && (pending & ~__atomic_load_n(&self->signal_mask, __ATOMIC_RELAXED));
 }
 
 // All of them, finished and free ones too, for the monitor, fork and the inspector. Index below coroutine_slots().
