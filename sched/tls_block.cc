@@ -35,6 +35,7 @@
 #include "sched/sys.h"
 #include "sched/thread_list.h"
 #include "sched/thread_state.h"
+#include "sched/tls_slots.h"
 #include "sched/worker.h"
 
 namespace weft {
@@ -68,12 +69,12 @@ struct Glibc {
   unsigned specific;     // pointers to the blocks of key values
   unsigned specific_count;
   unsigned keys_of_block;  // whose values lie in one of them
-  ptrdiff_t resolver;   // libc's TLS pointer to its resolver state, from the thread pointer
-  ptrdiff_t rseq;       // from the thread pointer; 0: none
-  unsigned rseq_size;   // 0: glibc does not register it
-  ptrdiff_t state;      // our thread_state
-  unsigned module_tls;  // ModuleTls in struct link_map; 0: not known
-  const int* threads;   // glibc's count of its threads, null where it is not exported
+  ptrdiff_t resolver;      // libc's TLS pointer to its resolver state, from the thread pointer
+  ptrdiff_t rseq;          // from the thread pointer; 0: none
+  unsigned rseq_size;      // 0: glibc does not register it
+  ptrdiff_t state;         // our thread_state
+  unsigned module_tls;     // ModuleTls in struct link_map; 0: not known
+  const int* threads;      // glibc's count of its threads, null where it is not exported
   void* (*allocate_tls)(void*);
   void (*deallocate_tls)(void*, bool);
   void (*ctype_init)();
@@ -111,6 +112,20 @@ unsigned module_count;
 bool dynamic_modules;  // some module's TLS is allocated at first use
 unsigned long long modules_adds = ~0ull;
 Lock modules_lock;  // guards the list, and is held while ld.so's is
+
+// The same list with images of its own, for as long as ld.so's table of modules is what it was then: most ends of coroutines need neither lock.
+// Never changed once it is published, and never given back, since who reads it may be slow: a program that loads and unloads without
+// end comes to do without.
+struct KnownModules {
+  TlsSlots slots;
+  unsigned count;
+  Module modules[8];
+  char images[1024];
+};
+constexpr unsigned kMostKnown = 16;
+WEFT_LARGE KnownModules known_modules[kMostKnown];
+unsigned known_used;  // guarded by modules_lock
+std::atomic<const KnownModules*> published{nullptr};
 std::atomic<uint32_t> forks_going{0};
 unsigned harvested;  // threads that glibc believes to live
 
@@ -423,6 +438,28 @@ int first_module(dl_phdr_info* info, size_t, void* done) {
   return 1;
 }
 
+// Called while ld.so's list is walked, for the sake of the images. Null: they are too many or too large.
+const KnownModules* publish_known() {
+  KnownModules* fresh = &known_modules[known_used];
+  size_t used = 0;
+  if (module_count > std::size(fresh->modules)) return nullptr;
+  for (unsigned i = 0; i < module_count; i++) {
+    Module& module = fresh->modules[i] = modules[i];
+    if (module.image_size > sizeof fresh->images - used) return nullptr;
+    memcpy(fresh->images + used, module.image, module.image_size);
+    module.image = fresh->images + used;
+    used += module.image_size;
+  }
+  fresh->count = module_count;
+  known_used++;
+  return fresh;
+}
+int last_of_walk(dl_phdr_info* info, size_t, void*) {
+  bool unchanged = info->dlpi_adds + info->dlpi_subs == modules_adds && !dynamic_modules;
+  published.store(unchanged ? publish_known() : nullptr, std::memory_order_release);
+  return 1;
+}
+
 // False: a fork has ld.so's list.
 bool reset_modules_locked() {
   if (forks_going.load()) return false;
@@ -431,8 +468,21 @@ bool reset_modules_locked() {
   if (done) return true;
   module_count = 0;
   dynamic_modules = false;
+  published.store(nullptr, std::memory_order_relaxed);
+  // Before the walk: what comes during it is not believed to have been found.
+  bool understood = known_used < kMostKnown && tls_slots_read(&known_modules[known_used].slots);
   dl_iterate_phdr(module_found, nullptr);
+  if (understood) dl_iterate_phdr(last_of_walk, nullptr);
   return true;
+}
+
+// False: it is not known whether that was all.
+bool reset_by_known() {
+  const KnownModules* list = published.load(std::memory_order_acquire);
+  if (!list || !tls_slots_are(list->slots)) return false;
+  for (unsigned i = 0; i < list->count; i++) reset_module(list->modules[i]);
+  // What has come meanwhile may lie where one of them was.
+  return !list->count || tls_slots_are(list->slots);
 }
 
 // ---- self-test: a cast must be as good as a thread of glibc's making
@@ -572,6 +622,10 @@ void tls_block_run_destructors() {
 }
 
 void tls_block_reset_modules(Coroutine* coroutine) {
+  if (reset_by_known()) {
+    coroutine->tls_is_stale = false;
+    return;
+  }
   Locked locked(modules_lock);
   coroutine->tls_is_stale = !reset_modules_locked();
 }
@@ -675,11 +729,13 @@ void tls_block_reset() {
   harvested = 0;  // the child's glibc has counted anew
   thread_list_reset();
   modules_adds = ~0ull;
+  published.store(nullptr);
 }
 
 bool tls_block_init(const char** why) {
   if (!find_glibc(why) || !harvest_mould(why)) return false;
   modules_walk(find_module_tls, nullptr);
+  tls_slots_init(link_map_of((const void*)&find_glibc));
   // Keys made before the hooks could see them.
   for (int key = 0; key < PTHREAD_KEYS_MAX; key++)
     if (glibc.keys[key].sequence & 1) tls_key_created((unsigned)key);
