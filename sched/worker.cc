@@ -312,7 +312,8 @@ Worker* touchable_worker(bool* entered) {
 
 constexpr uint64_t kPollEvery = 50000;  // cycles of the time stamp counter, some 20 microseconds
 constexpr uint64_t kYieldToKernelEvery = 4 * kPollEvery;
-constexpr uint64_t kLongestSpin = 3 * kPollEvery;  // a thread whose stack is new takes its maker 10 microseconds and more
+constexpr uint64_t kLongestSpin =
+    3 * kPollEvery;  // a thread whose stack is new takes its maker 10 microseconds and more
 constexpr uint32_t kShortSleeps = 4;
 
 // A slice used up before there can be news was too short.
