@@ -463,8 +463,9 @@ int last_of_walk(dl_phdr_info* info, size_t, void*) {
 // False: a fork has ld.so's list.
 bool reset_modules_locked() {
   if (forks_going.load()) return false;
+  const KnownModules* list = published.load(std::memory_order_relaxed);
   bool done = false;
-  dl_iterate_phdr(first_module, &done);
+  if (!list || tls_slots_are(list->slots)) dl_iterate_phdr(first_module, &done);
   if (done) return true;
   module_count = 0;
   dynamic_modules = false;
@@ -572,24 +573,39 @@ void tls_key_created(unsigned key) {
 
 namespace {
 
-// One more than the highest key there is. glibc gives the lowest number that is free, so one that was made past the hooks is below what has
-// been seen, or the next.
-unsigned keys_there_are() {
+void** key_blocks() { return (void**)(tcb_of(__builtin_thread_pointer()) + glibc.specific); }
+
+// One more than the last block of key values that the calling thread has. The first is in the TCB.
+unsigned key_blocks_there_are() {
+  void** blocks = key_blocks();
+  uintptr_t any = 0;
+#pragma GCC unroll 8
+  for (unsigned i = 1; i < glibc.specific_count; i++) any |= (uintptr_t)blocks[i];
+  if (!any) [[likely]]
+    return 1;
+  unsigned count = glibc.specific_count;
+  while (!blocks[count - 1]) count--;
+  return count;
+}
+
+// More than any key that the calling thread may have a value for. Keys that were made past the hooks count too: glibc gives the lowest free
+// number, so they are below what has been seen, or the next. Where one of them has been deleted since, those behind it in the first block
+// are not found.
+unsigned keys_to_look_at() {
   int seen = keys_used.load(std::memory_order_acquire);
   while (seen < PTHREAD_KEYS_MAX && (__atomic_load_n(&glibc.keys[seen].sequence, __ATOMIC_RELAXED) & 1))
     tls_key_created((unsigned)seen++);
-  return (unsigned)seen;
+  unsigned blocks = key_blocks_there_are();
+  return blocks > 1 ? std::max((unsigned)seen, blocks * glibc.keys_of_block) : (unsigned)seen;
 }
 
 // What glibc gives back last at a thread's end. Its malloc caches and what its next thread would allocate again stay in the block.
 void free_thread_resources() {
   auto* self = (char*)__builtin_thread_pointer();
-  auto* key_blocks = (void**)(tcb_of(self) + glibc.specific);
-  const unsigned keys = keys_there_are();
-  for (unsigned i = 1; i * glibc.keys_of_block < keys && i < glibc.specific_count; i++) {
-    if (!key_blocks[i]) continue;
-    free(key_blocks[i]);
-    key_blocks[i] = nullptr;
+  void** blocks = key_blocks();
+  for (unsigned i = key_blocks_there_are() - 1; i > 0; i--) {
+    free(blocks[i]);
+    blocks[i] = nullptr;
   }
   auto* resolver = *(struct __res_state**)(self + glibc.resolver);
   if (resolver->nscount && glibc.close_resolver) {
@@ -606,7 +622,7 @@ void tls_block_run_destructors() {
   glibc.call_tls_dtors();
   for (int round = 0; round < PTHREAD_DESTRUCTOR_ITERATIONS; round++) {
     bool found = false;
-    unsigned keys = keys_there_are();
+    unsigned keys = keys_to_look_at();
     for (unsigned key = 0; key < keys; key++) {
       auto* destructor = glibc.keys[key].destructor;
       void* value = pthread_getspecific((pthread_key_t)key);
