@@ -165,6 +165,8 @@ MUTATIONS = [
              'std::min<uint64_t>(slots(), target_->size() / table.slot_size)', 'slots()', r'inspect\.fuzz\.replay\.descriptor'),
     Mutation('no more of a file\'s stacks is copied than it has', 'tools/inspect/stacks.cc',
              'target_.kind() != Target::Kind::process) left_ -= size;', 'false) left_ -= size;', r'inspect\.fuzz\.replay\.core'),
+    Mutation('what is read again has no place in a snapshot', 'tools/inspect/snapshot_writer.cc', '{ record_->settled = true; }', '{}',
+             r'inspect\.unit\.recorder'),
     Mutation('a vDSO is small', 'tools/inspect/dwfl_session.cc', '    if (place->module->end - place->module->start > kMaxVdso) return -1;\n',
              '', r'inspect\.fuzz\.replay\.commands'),
     Mutation('libunwind is given rules that it can bear', 'tools/inspect/unwind_libunwind.cc', 'if (!are_rules_sane(', 'if (false && !are_rules_sane(',

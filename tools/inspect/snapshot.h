@@ -30,6 +30,8 @@ class Recorder : public Target {
   int open_module(const Module& module) override { return from_->open_module(module); }
   std::vector<Thread> threads() override;
   bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) override;
+  void discard(int tid) override;
+  void settle() override;
   std::optional<uint64_t> now() override;
   std::optional<Descriptor> descriptor(int fd) override;
   unsigned stop_all() override { return from_->stop_all(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps what is read of a target, page by page with a mark for each byte, since what was read last is what counts: a coroutine that moved
-// was copied again. Then writes it as extents.
+// was copied again. Once slots and stacks are settled the first is what counts: the stack of a kernel thread is read as far as it may go, and
+// that can be as far as they. Then writes it as extents.
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -33,12 +34,15 @@ struct Recorder::Record {
   std::map<int, Descriptor> descriptors;
   std::optional<uint64_t> clock;
   std::map<uint64_t, uint64_t> lowest_pages;  // by where they were looked for from
+  bool settled = false;
 
-  void keep(uint64_t address, const char* bytes, size_t size) {
+  void keep(uint64_t address, const char* bytes, size_t size, bool over_known) {
     while (size != 0) {
       Page& page = pages[address & ~(kPage - 1)];
       const size_t at = address & (kPage - 1), piece = std::min<size_t>(size, kPage - at);
-      memcpy(page.bytes + at, bytes, piece);
+      for (size_t i = 0; i < piece; i++) {
+        if (over_known || !page.known[at + i]) page.bytes[at + i] = bytes[i];
+      }
       memset(page.known + at, true, piece);
       address += piece, bytes += piece, size -= piece;
     }
@@ -55,7 +59,8 @@ Recorder::~Recorder() = default;
 
 void Recorder::read(std::span<ReadRequest> requests) {
   from_->read(requests);
-  for (const ReadRequest& request : requests) record_->keep(request.address, (const char*)request.to, request.got);
+  for (const ReadRequest& request : requests)
+    record_->keep(request.address, (const char*)request.to, request.got, !record_->settled);
 }
 
 std::vector<Thread> Recorder::threads() { return record_->threads = from_->threads(); }
@@ -69,6 +74,10 @@ bool Recorder::look_at(int tid, bool may_stop, const std::function<void(const Re
   stopped_ = from_->stopped_nanoseconds();
   return looked;
 }
+
+void Recorder::discard(int tid) { record_->registers.erase(tid); }
+
+void Recorder::settle() { record_->settled = true; }
 
 void Recorder::resume_all() {
   from_->resume_all();
@@ -90,7 +99,7 @@ std::optional<uint64_t> Recorder::lowest_page(uint64_t low, uint64_t high) {
 }
 
 void Recorder::amend(uint64_t address, std::span<const char> bytes) {
-  record_->keep(address, bytes.data(), bytes.size());
+  record_->keep(address, bytes.data(), bytes.size(), true);
 }
 
 void Recorder::forget(uint64_t begin, uint64_t end) {

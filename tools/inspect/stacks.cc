@@ -40,6 +40,7 @@ class Copier {
     result_.copies.resize(coroutines.size());
     for (size_t i = 0; i < coroutines.size(); i++) result_.copies[i].coroutine = std::move(coroutines[i]);
     if (options_.stacks) copy_stacks();
+    target_.settle();
     result_.clock = target_.now().value_or(runtime_.clock());
     if (options_.threads) copy_threads();
     result_.coherent = target_.is_one_instant();
@@ -54,6 +55,7 @@ class Copier {
   void copy_again(StackCopy& copy);
   bool copy_once(StackCopy& copy);
   void copy_running(StackCopy& copy);
+  size_t own_room(uint64_t sp) const;
   void copy_threads();
   bool read_coroutine(StackCopy& copy);
   void spend(uint64_t size);
@@ -215,7 +217,8 @@ void Copier::copy_running(StackCopy& copy) {
   for (unsigned round = 0; round < kRounds; round++) {
     const int tid = copy.coroutine.carrier_tid;
     bool own = false, left = false;
-    if (tid != 0) {
+    // Of a thread that another's registers have been taken from they are kept.
+    if (tid != 0 && looked_at_.count(tid) == 0) {
       const bool looked = target_.look_at(tid, may_stop_, [&](const Registers& registers, Found found) {
         own = left = false;
         // What is read now is what the registers belong to: the thread cannot run on, or it will be seen that it did.
@@ -232,6 +235,7 @@ void Copier::copy_running(StackCopy& copy) {
         if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
         own = true;
       });
+      if (looked && !own) target_.discard(tid);
       if (left) return;
       if (looked && own) {
         copy.thread = tid;
@@ -250,6 +254,18 @@ void Copier::copy_running(StackCopy& copy) {
   copy.ending = Ending::partial;
 }
 
+// How much from sp up can be a kernel thread's own. It may run a coroutine by now whose slot and stack have been copied when that one held
+// still: they belong together, and what its stack has become since does not.
+size_t Copier::own_room(uint64_t sp) const {
+  uint64_t room = kStackLimit;
+  for (const StackCopy& copy : result_.copies) {
+    const Coroutine& c = copy.coroutine;
+    if (c.id == 0 || sp >= c.stack_high()) continue;
+    room = std::min(room, sp < c.stack_low ? c.stack_low - sp : 0);
+  }
+  return room;
+}
+
 void Copier::copy_threads() {
   for (const Thread& thread : target_.threads()) {
     if (looked_at_.count(thread.tid) != 0) continue;
@@ -258,13 +274,17 @@ void Copier::copy_threads() {
     copy.coroutine.name = thread.name;
     copy.coroutine.state = State::running;
     copy.ending = Ending::partial;
+    size_t room = 0;
     const bool looked = target_.look_at(thread.tid, may_stop_, [&](const Registers& registers, Found found) {
+      room = own_room(registers.sp());
       copy.registers = registers;
       copy.in_system_call = found == Found::in_system_call;
-      take_stack(copy, registers.sp(), kStackLimit);
+      take_stack(copy, registers.sp(), room);
       if (found == Found::stopped && stops_one_by_one()) result_.stopped++;
     });
-    if (looked) {
+    if (looked && room == 0) {
+      target_.discard(thread.tid);
+    } else if (looked) {
       copy.ending = copy.size == 0 ? Ending::unreadable : Ending::complete;
       keep_stack(copy);
     }

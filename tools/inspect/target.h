@@ -118,6 +118,10 @@ class Target {
   // Calls `look` with the registers of a thread, while it cannot run on: stopped, or it was seen in the same system call before and
   // afterwards (false if not, and what was copied is to be thrown away). Stops it only if that may be.
   virtual bool look_at(int tid, bool may_stop, const std::function<void(const Registers&, Found)>& look) = 0;
+  // The registers of the last look at this thread belong to nothing that was copied.
+  virtual void discard(int tid) {}
+  // What has been read so far belongs together: where it is read again, it has changed since.
+  virtual void settle() {}
 
   virtual std::optional<uint64_t> now() = 0;  // its CLOCK_MONOTONIC, nanoseconds
   virtual std::optional<Descriptor> descriptor(int fd) = 0;
