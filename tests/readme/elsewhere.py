@@ -24,7 +24,7 @@ SMALLER = {
     "bench/latency --seconds 1": ("bench/latency --connections 100 --runs 1 --seconds 0.5 alone", {0}, None),
     "bench/scale": ("bench/scale --threads 10000 --runs 1", {0}, None),
     "bench/inspector --rounds 20": ("bench/inspector --rounds 2 --coroutines 1000", {0}, None),
-    "bench/explicit --runs 3": ("bench/explicit --runs 1 --leaves 10000", {0}, None),
+    "bench/explicit --runs 5": ("bench/explicit --runs 1 --leaves 10000", {0}, None),
     "bench/check": ("bench/check micro --runs 1", {0, 1}, r"^PASS .*\n"),
 }
 
