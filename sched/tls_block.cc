@@ -116,10 +116,11 @@ Lock modules_lock;  // guards the list, and is held while ld.so's is
 // The same list with images of its own, for as long as ld.so's table of modules is what it was then: most ends of coroutines need neither lock.
 // Never changed once it is published, and never given back, since who reads it may be slow: a program that loads and unloads without
 // end comes to do without.
+constexpr unsigned kFewModules = 8;
 struct KnownModules {
   TlsSlots slots;
   unsigned count;
-  Module modules[8];
+  Module modules[kFewModules];
   char images[1024];
 };
 constexpr unsigned kMostKnown = 16;
@@ -442,7 +443,7 @@ int first_module(dl_phdr_info* info, size_t, void* done) {
 const KnownModules* publish_known() {
   KnownModules* fresh = &known_modules[known_used];
   size_t used = 0;
-  if (module_count > std::size(fresh->modules)) return nullptr;
+  if (module_count > kFewModules) return nullptr;
   for (unsigned i = 0; i < module_count; i++) {
     Module& module = fresh->modules[i] = modules[i];
     if (module.image_size > sizeof fresh->images - used) return nullptr;

@@ -17,7 +17,7 @@ struct TlsSlots {
     size_t generation;
     const void* map;
   };
-  unsigned count = 0;
+  unsigned count;
   Slot slots[kMostTlsSlots];  // behind the last of `count` is one that nobody has had yet
 };
 

@@ -14,6 +14,7 @@
 
 #include <new>
 #include <cerrno>
+#include <initializer_list>
 #include <pthread.h>
 #include <sys/wait.h>
 
